@@ -1,0 +1,1 @@
+"""Public benchmarks: one module per benchmark with its named protocols."""

@@ -1,0 +1,1 @@
+"""Dataset converters: one module per dataset, loaded through the registry."""
