@@ -159,6 +159,10 @@ class CardError(PosepileError, ValueError):
     """A card lacks something that every source must declare."""
 
 
+class PluginError(PosepileError):
+    """An installed plugin cannot be loaded, or two distributions claim one name."""
+
+
 class ArchiveError(PosepileError):
     """Base of all errors about archives."""
 
@@ -191,6 +195,24 @@ class ManifestError(ArchiveError, ValueError):
 
 class SchemaVersionError(ManifestError):
     """An archive was written by a newer, incompatible version of the library."""
+
+
+class StorageError(ArchiveError):
+    """The disk refused a write, or has too little room; sizes are in bytes, -1 when unknown."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        needed_bytes: int = -1,
+        free_bytes: int = -1,
+        where: object = None,
+        rule: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, rule=rule, fix=fix)
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
 
 
 class ResumeError(ArchiveError):

@@ -1,0 +1,213 @@
+"""From a name to its source, its converter or its protocol, built in or installed as a plugin.
+
+Every entry, built in or not, is a name and a target ``module:attribute``. The attribute is the
+Dataset class of a source, the class of a converter, or a protocol object. Names are what users
+type; where one is no identifier its module is spelled out (``3dpw`` lives in ``threedpw``).
+
+Anyone can add entries by entry points of their own distribution, in the groups
+``posepile_torch.sources``, ``posepile_torch.converters`` and ``posepile_torch.benchmarks``. Names
+can be listed without importing anything; a plugin that is broken, or that claims a name which is
+taken, is an error only for those who ask for that name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, cast
+
+from posepile_torch.cards import Card
+from posepile_torch.errors import MissingDependencyError, PluginError, UnknownNameError
+
+if TYPE_CHECKING:
+    from posepile_torch.convert import Converter
+    from posepile_torch.sources import Source
+
+DISTRIBUTION = "posepile-torch"
+"""Name under which the library itself is installed."""
+
+_SOURCES = {
+    "mannequin": "posepile_torch.sources.mannequin:Mannequin",
+}
+_CONVERTERS = {
+    "mannequin": "posepile_torch.converters.mannequin:MannequinConverter",
+}
+_PROTOCOLS: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a name leads.
+
+    Attributes:
+        name: What users type.
+        target: ``module:attribute``.
+        distribution: The installed distribution that declares it.
+    """
+
+    name: str
+    target: str
+    distribution: str
+
+
+@dataclass(frozen=True)
+class _Kind:
+    word: str
+    group: str
+    builtin: dict[str, str]
+    flaw: Callable[[str, Any], str | None]  # what is wrong with the loaded object, if anything
+
+
+def _flaw_of_source(name: str, loaded: Any) -> str | None:
+    card = getattr(loaded, "card", None)
+    if not isinstance(loaded, type) or not isinstance(card, Card):
+        return "it is no Dataset class with a card"
+    if not hasattr(getattr(loaded, "native", None), "joints"):
+        return "it has no native skeleton"
+    return None if card.name == name else f"its card is named {card.name!r}"
+
+
+def _flaw_of_converter(name: str, loaded: Any) -> str | None:
+    if not isinstance(loaded, type) or not all(
+        callable(getattr(loaded, method, None)) for method in ("units", "frames")
+    ):
+        return "it is no class with the methods units and frames"
+    flaw = _flaw_of_source(name, getattr(loaded, "source", None))
+    return None if flaw is None else f"its source does not fit: {flaw}"
+
+
+def _flaw_of_protocol(name: str, loaded: Any) -> str | None:
+    own = getattr(loaded, "name", None)
+    return None if own == name else f"it is named {own!r}"
+
+
+_SOURCE = _Kind("source", "posepile_torch.sources", _SOURCES, _flaw_of_source)
+_CONVERTER = _Kind("converter", "posepile_torch.converters", _CONVERTERS, _flaw_of_converter)
+_PROTOCOL = _Kind("protocol", "posepile_torch.benchmarks", _PROTOCOLS, _flaw_of_protocol)
+
+
+def source_names() -> tuple[str, ...]:
+    """Return the names of all sources, sorted, without importing any."""
+    return tuple(sorted(_entries(_SOURCE)))
+
+
+def converter_names() -> tuple[str, ...]:
+    """Return the names of all sources that have a converter, sorted, without importing any."""
+    return tuple(sorted(_entries(_CONVERTER)))
+
+
+def protocol_names() -> tuple[str, ...]:
+    """Return the names of all evaluation protocols, sorted, without importing any."""
+    return tuple(sorted(_entries(_PROTOCOL)))
+
+
+def source_entry(name: str) -> Entry:
+    """Return where the source ``name`` comes from, without importing it.
+
+    Raises:
+        UnknownNameError: If there is no such source; near misses are listed.
+        PluginError: If two distributions claim the name.
+    """
+    return _entry(_SOURCE, name)
+
+
+def load_source(name: str) -> type[Source[Any]]:
+    """Import and return the Dataset class of a source, for example by ``"mannequin"``.
+
+    Raises:
+        UnknownNameError: If there is no such source; near misses are listed.
+        PluginError: If it comes from a plugin that is broken, or two distributions claim it.
+    """
+    return cast("type[Source[Any]]", _load(_SOURCE, name))
+
+
+def load_converter(name: str) -> type[Converter]:
+    """Import and return the converter class of a source.
+
+    Raises:
+        UnknownNameError: If the source has no converter; near misses are listed.
+        PluginError: If it comes from a plugin that is broken, or two distributions claim it.
+        MissingDependencyError: If a reader that it needs is not installed.
+    """
+    return cast("type[Converter]", _load(_CONVERTER, name))
+
+
+def load_protocol(name: str) -> Any:
+    """Import and return an evaluation protocol.
+
+    Raises:
+        UnknownNameError: If there is no such protocol; near misses are listed.
+        PluginError: If it comes from a plugin that is broken, or two distributions claim it.
+    """
+    return _load(_PROTOCOL, name)
+
+
+def _entries(kind: _Kind) -> dict[str, list[Entry]]:
+    """All entries of a kind by name; more than one under a name is a conflict."""
+    found = {name: [Entry(name, target, DISTRIBUTION)] for name, target in kind.builtin.items()}
+    for point in metadata.entry_points(group=kind.group):
+        distribution = point.dist.name if point.dist is not None else "an unknown distribution"
+        entry = Entry(point.name, point.value, distribution)
+        if entry not in found.setdefault(point.name, []):
+            found[point.name].append(entry)
+    return found
+
+
+def _entry(kind: _Kind, name: str) -> Entry:
+    entries = _entries(kind)
+    if name not in entries:
+        raise UnknownNameError.among(kind.word, name, entries)
+    first, *others = entries[name]
+    if others:
+        claims = ", ".join(f"{entry.distribution} ({entry.target})" for entry in entries[name])
+        raise PluginError(
+            f"the {kind.word} {name!r} is declared more than once",
+            where=claims,
+            rule=f"a name in the group {kind.group} belongs to one distribution",
+            fix=f"uninstall one of them, or have {others[-1].distribution} choose another name",
+        )
+    return first
+
+
+def _load(kind: _Kind, name: str) -> Any:
+    entry = _entry(kind, name)
+    module, _, attribute = entry.target.partition(":")
+    if entry.distribution == DISTRIBUTION:
+        # What goes wrong here is a bug of ours or a missing extra; both speak for themselves.
+        return getattr(importlib.import_module(module), attribute)
+    try:
+        loaded = importlib.import_module(module.strip())
+        for part in filter(None, attribute.strip().split(".")):
+            loaded = getattr(loaded, part)
+    except MissingDependencyError:
+        raise
+    except Exception as error:
+        raise _broken(kind, entry, f"{type(error).__name__}: {error}") from error
+    flaw = kind.flaw(name, loaded)
+    if flaw is not None:
+        raise _broken(kind, entry, flaw)
+    return loaded
+
+
+def _broken(kind: _Kind, entry: Entry, reason: str) -> PluginError:
+    return PluginError(
+        f"the {kind.word} {entry.name!r} cannot be loaded: {reason}",
+        where=f"{entry.target} of the distribution {entry.distribution!r}",
+        rule=f"an entry point in {kind.group} leads to a {kind.word} of the same name",
+        fix=f"upgrade or uninstall {entry.distribution}; everything else works without it",
+    )
+
+
+__all__ = [
+    "DISTRIBUTION",
+    "Entry",
+    "converter_names",
+    "load_converter",
+    "load_protocol",
+    "load_source",
+    "protocol_names",
+    "source_entry",
+    "source_names",
+]
