@@ -143,6 +143,10 @@ class PointerFileError(UnreadableRawFileError):
     """A git-lfs pointer or a web page lies where data should be."""
 
 
+class RawFileTooLargeError(RawFileError):
+    """A raw file is larger than the limit of its reader, or than the memory at hand."""
+
+
 class UnsafePickleError(UnreadableRawFileError):
     """A pickle asks for something outside its allowlist; nothing of it was executed."""
 
@@ -178,7 +182,33 @@ class ArchiveIncompleteError(ArchiveError):
 
 
 class ArchiveCorruptError(ArchiveError, ValueError):
-    """Stored bytes differ from what was written."""
+    """Stored bytes differ from what was written.
+
+    The attributes locate the damage as far as it is known: ``archive`` (folder), ``key`` of the
+    entry, ``shard`` (file name) and ``offset`` (bytes).
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        archive: object = None,
+        key: str | None = None,
+        shard: str | None = None,
+        offset: int | None = None,
+        where: object = None,
+        rule: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.archive = None if archive is None else str(archive)
+        self.key = key
+        self.shard = shard
+        self.offset = offset
+        if where is None and archive is not None:
+            parts = (key and f"key {key}", shard and f"file {shard}")
+            place = None if offset is None else f"byte {offset}"
+            where = ", ".join(str(p) for p in (archive, *parts, place) if p)
+        super().__init__(what, where=where, rule=rule, fix=fix)
 
 
 class ArchiveLockedError(ArchiveError):
