@@ -160,6 +160,8 @@ class Card:
         citation: Key of an entry in ``citations.bib`` (or in :attr:`bibtex`).
         homepage: Official page.
         paper: Address of the paper; None if there is none.
+        release: Release of the raw data that the card describes, in the authors' words; empty if
+            there has been one only.
         download_steps: What a person must do to get the files, in order.
         layout: The raw files, relative to the folder that is passed as ``--raw``.
         splits: The splits that a conversion yields.
@@ -192,6 +194,7 @@ class Card:
     visibility: Visibility
     visibility_note: str = ""
     paper: str | None = None
+    release: str = ""
     download_steps: tuple[str, ...] = ()
     quirks: tuple[Quirk, ...] = ()
     hints: Hints = field(default_factory=Hints)

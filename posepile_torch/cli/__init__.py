@@ -1,0 +1,1 @@
+"""The ``posepile`` command, one module per group of verbs."""
