@@ -82,10 +82,10 @@ def around_points(points: ArrayLike, visible: ArrayLike | None = None) -> Box:
 
 
 def _usable(points: Box, visible: ArrayLike | None) -> NDArray[np.bool_]:
-    finite: NDArray[np.bool_] = np.isfinite(points).all(axis=1)
-    if visible is None:
-        return finite
-    return np.logical_and(finite, np.asarray(visible).astype(bool).reshape(-1))
+    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(points), axis=1)
+    if visible is not None:
+        finite &= np.asarray(visible).astype(bool).reshape(-1)
+    return finite
 
 
 # ---------------------------------------------------------------------- measures

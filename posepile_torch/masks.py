@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from rlemasklib import RLEMask
 
 from posepile_torch import boxes, mask_warping, runlengths
-from posepile_torch.errors import MaskError
+from posepile_torch.errors import ImageError, MaskError
+from posepile_torch.intake import decode_labels
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -159,9 +160,6 @@ class Mask:
         Raises:
             MaskError: If it is no such PNG, or of another size than ``size`` (width, height).
         """
-        from posepile_torch.errors import ImageError
-        from posepile_torch.intake import decode_labels
-
         try:
             labels = decode_labels(data, where=where)
         except ImageError as error:
