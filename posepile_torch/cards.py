@@ -221,6 +221,7 @@ class Card:
         return json_ready(self)
 
     def _problems(self) -> Iterator[Problem]:
+        yield from self._problems_of_types()
         yield from self._problems_of_names()
         yield from self._problems_of_access()
         yield from self._problems_of_conventions()
@@ -228,6 +229,29 @@ class Card:
         yield from _prefixed("hints", self.hints.problems())
         for number, pattern in enumerate(self.layout):
             yield from _prefixed(f"layout[{number}]", pattern.problems())
+
+    def _problems_of_types(self) -> Iterator[Problem]:
+        """Authors of plugins may not run a type checker; everything below relies on types."""
+        kinds = {"access": Access, "units": LengthUnit, "visibility": Visibility}
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                rule = (
+                    f"it is one of {', '.join(f'{kind.__name__}.{m}' for m in kind.__members__)}"
+                )
+                yield Problem(name, f"{value!r} is no {kind.__name__}", rule, "use the member")
+        parts: dict[str, type] = {
+            "tasks": Task,
+            "layout": RawFilePattern,
+            "splits": Split,
+            "quirks": Quirk,
+            "download_steps": str,
+        }
+        for name, part in parts.items():
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not all(isinstance(v, part) for v in value):
+                rule = f"it is a tuple of {part.__name__}"
+                yield Problem(name, f"{value!r} is not", rule, "a tuple of one ends with a comma")
 
     def _problems_of_names(self) -> Iterator[Problem]:
         if not _NAME.fullmatch(self.name) or len(self.name) > 64:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import pickle
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,13 @@ def test_digest_follows_the_content(change: dict[str, object]) -> None:
 
 
 BROKEN: list[tuple[str, dict[str, object]]] = [
+    ("access", {"access": "open"}),
+    ("units", {"units": "m"}),
+    ("visibility", {"visibility": None}),
+    ("tasks", {"tasks": [Task.POSE_3D]}),
+    ("tasks", {"tasks": ("4d",)}),
+    ("splits", {"splits": Split("train")}),
+    ("download_steps", {"download_steps": "Sign the form."}),
     ("name", {"name": "Toy"}),
     ("name", {"name": "toy__set"}),
     ("name", {"name": "toy#set"}),
@@ -331,3 +339,18 @@ def test_a_card_cites_the_file_or_brings_its_entry_along() -> None:
     stolen = PAPER.replace("doe2020toys", "posepile_torch")
     with pytest.raises(CardError, match="another work"):
         citation_of(make_card(bibtex=stolen))
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_library_cites_itself_alike_everywhere() -> None:
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    stated = dict(line.split(": ", 1) for line in lines if ": " in line and line[0] != " ")
+    entry = builtin_citations()["posepile_torch"]
+    assert stated["cff-version"] == "1.2.0"
+    assert stated["version"] == metadata.version("posepile-torch")
+    assert stated["title"] == f'"{entry.get("title")}"'
+    assert stated["url"] == entry.get("url")
+    assert f"  - name: {entry.authors[0]}" in lines
+    assert stated["license"] == "MIT"

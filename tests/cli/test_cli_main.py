@@ -41,7 +41,9 @@ def app_with(verb: object) -> typer.Typer:
     return app
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["list", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["list", "--help"], ["info", "-h"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         COMMAND + "import atexit; heavy = {'torch', 'numpy', 'cv2', 'barecat'}; "
