@@ -33,7 +33,7 @@ def _to_h36m() -> tuple[RuleSet, ...]:
                     "leye",
                     "reye",
                     confidence="weighted",
-                    why="COCO has nothing above the eyes; this point lies about 12 cm too low",
+                    why="COCO has nothing above the eyes, so this point lies too low",
                 ),
             ),
             "coco_17",

@@ -52,10 +52,11 @@ SIDED_STEMS: Mapping[str, str] = MappingProxyType(
 """Stems that exist once per side (``lhip`` and ``rhip``), with their long English names."""
 
 _REGION_STEMS = {
-    "head": "htop head nose jaw chin eye ear eyehf brow face mouth",
+    "head": "htop head nose jaw chin eye ear eyehf brow face mouth lip eyebrow contour "
+    "nosemiddle mouthtop mouthbottom toplip bottomlip contourmiddle",
     "torso": "neck thor chest spin spi bell pelv cla",
     "arm": "sho elb wri",
-    "hand": "han thu fin pinkie index middle ring",
+    "hand": "han thu fin pinkie pinky index middle ring",
     "leg": "hip kne ank",
     "foot": "foo toe hee to",
 }

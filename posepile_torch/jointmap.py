@@ -232,21 +232,26 @@ class JointMap:
         }
         return tuple(joint for i, joint in enumerate(self.source.joints) if i not in used)
 
+    @property
+    def summary(self) -> str:
+        """One line with the counts, for example ``"a -> b: 3 exact, 1 approximate, ..."``."""
+        counts = [
+            f"{len(self.with_status(status))} {status}"
+            for status in ("exact", "approximate", "missing")
+        ]
+        names = f"{self.source.name} -> {self.target.name}"
+        return f"{names}: {', '.join(counts)} of {len(self.rows)} joints"
+
     def report(self) -> str:
         """Return what maps exactly, approximately (how, and why no better), and not at all."""
-        exact, approximate, missing = (
-            self.with_status(status) for status in ("exact", "approximate", "missing")
-        )
-        lines = [
-            f"{self.source.name} -> {self.target.name}: {len(exact)} exact, "
-            f"{len(approximate)} approximate, {len(missing)} missing of {len(self.rows)} joints"
-        ]
-        for title, rows in (("exact", exact), ("approximate", approximate)):
+        lines = [self.summary]
+        for status in ("exact", "approximate"):
+            rows = self.with_status(status)
             if rows:
-                lines.append(f"{title}:")
-            for row in rows:
-                formula = row.rule.formula if row.rule else ""
-                lines.append(f"  {row.target} = {formula}" + (f"  ({row.why})" if row.why else ""))
+                lines.append(f"{status}:")
+            for why, group in _by_reason(rows).items():
+                lines.append("  " + ", ".join(group) + (f"  ({why})" if why else ""))
+        missing = self.with_status("missing")
         if missing:
             lines.append(f"missing: {' '.join(row.target for row in missing)}")
         if self.unused:
@@ -302,13 +307,23 @@ def _by_rule(rule: JointRule, source: Skeleton, landmark: str) -> MappedJoint:
 
 def _by_code(joint: str, landmark: str, found: Sequence[str], source: Skeleton) -> MappedJoint:
     other = source.landmarks[source.index(found[0])].split(":", 1)[0]
-    convention, code = landmark.split(":", 1)
-    why = f"{code} is another point in the {other} convention than in {convention}"
+    convention = landmark.split(":", 1)[0]
+    why = f"named alike, but {other} and {convention} mean different points of the body"
     if len(found) > 1:
-        why += f"; also found as {', '.join(found[1:])}"
+        why += f"; the first of {', '.join(found)}"
     return MappedJoint(joint, "approximate", JointRule.copy(joint, found[0], why=why), why)
 
 
 def _floating(values: ArrayLike) -> NDArray[Any]:
     array = np.asarray(values)
     return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+
+
+def _by_reason(rows: Sequence[MappedJoint]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if row.rule is not None:
+            plain = row.rule.formula == row.target
+            text = row.target if plain else f"{row.target} = {row.rule.formula}"
+            groups.setdefault(row.why, []).append(text)
+    return groups
