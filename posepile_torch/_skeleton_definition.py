@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 
 def words(text: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the words of a blank-separated text, or the given sequence of them."""
     return tuple(text.split()) if isinstance(text, str) else tuple(text)
 
 
 def lookup(index: Mapping[str, int], joint: str, where: str) -> int:
+    """Return the index of a listed joint; anything else is an error that names near misses."""
     if joint not in index:
         raise UnknownNameError.among("joint", joint, index, where=where)
     return index[joint]
 
 
 def derived_pairs(joints: Sequence[str], extra_stems: Sequence[str], where: str) -> dict[str, str]:
+    """Return ``{left: right}`` for all joints whose stems are declared to come in pairs."""
     stems = {*SIDED_STEMS, *extra_stems}
     present = set(joints)
     pairs: dict[str, str] = {}
@@ -78,6 +81,7 @@ def resolve_pairs(
 def parse_edges(
     text: str, index: Mapping[str, int], mirror: Sequence[int] | None, where: str
 ) -> list[tuple[int, int]]:
+    """Return the edges of dash paths, each followed by its mirror image if ``mirror`` is given."""
     edges: dict[frozenset[int], tuple[int, int]] = {}
     for path in filter(None, (part.strip() for part in text.split(","))):
         chain = [lookup(index, joint.strip(), f"{where}, edges") for joint in path.split("-")]
@@ -96,6 +100,7 @@ def parse_edges(
 
 
 def regions(joints: Sequence[str], sides: Mapping[int, str]) -> dict[str, list[int]]:
+    """Group the joints with known stems by body region."""
     groups: dict[str, list[int]] = {}
     for i, joint in enumerate(joints):
         found = region(joint, sides.get(i))
@@ -105,6 +110,7 @@ def regions(joints: Sequence[str], sides: Mapping[int, str]) -> dict[str, list[i
 
 
 def check_unique(names: Sequence[str], where: str) -> None:
+    """Refuse a joint that is named twice."""
     twice = sorted(joint for joint, count in Counter(names).items() if count > 1)
     if twice:
         raise SkeletonError(
@@ -116,6 +122,7 @@ def check_unique(names: Sequence[str], where: str) -> None:
 
 
 def check_names(skeleton: Skeleton) -> None:
+    """Check the skeleton's name, joints, landmarks and aliases."""
     where = f"skeleton {skeleton.name!r}"
     if not isinstance(skeleton.name, str) or not skeleton.name:
         raise SkeletonError("a skeleton needs a name", rule="the name is a non-empty text")
@@ -152,6 +159,7 @@ def check_names(skeleton: Skeleton) -> None:
 
 
 def check_mirror(skeleton: Skeleton) -> None:
+    """Check that the mirror map is an involution of all joints."""
     mirror, count = skeleton.mirror, len(skeleton.joints)
     if len(mirror) != count or any(
         not 0 <= partner < count or mirror[partner] != i for i, partner in enumerate(mirror)
@@ -165,6 +173,7 @@ def check_mirror(skeleton: Skeleton) -> None:
 
 
 def check_edges(skeleton: Skeleton) -> None:
+    """Check that edges join two different joints, each pair once."""
     count = len(skeleton.joints)
     seen: set[frozenset[int]] = set()
     for a, b in skeleton.edges:
@@ -179,6 +188,7 @@ def check_edges(skeleton: Skeleton) -> None:
 
 
 def check_groups(skeleton: Skeleton) -> None:
+    """Check that groups hold joints, and that the two sides fit the mirror map."""
     where = f"skeleton {skeleton.name!r}"
     for name, members in skeleton.groups.items():
         if any(not 0 <= i < len(skeleton.joints) for i in members) or len(set(members)) != len(
