@@ -20,12 +20,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-MIN_LOCAL_SCALE = 0.01
-"""The valid region ends where a lens magnifies less than this, relative to the optical axis.
+MIN_LOCAL_SCALE, MAX_LOCAL_SCALE = 0.01, 100.0
+"""The valid region ends where a lens magnifies less or more than this, relative to its centre.
 
-At the fold itself the magnification is zero and the inverse has no digits left. One percent keeps
-round trips accurate and costs about half a percent of the radius.
+At a fold the magnification is zero, at a pole of a rational model it is infinite, and the inverse
+has no digits left. No real lens comes near either limit; the lower one costs about half a percent
+of the radius up to the fold.
 """
+
+
+_MAX_RADIUS = 1e6  # a micro-radian from the image plane; keeps nearly ideal lenses finite
 
 
 class Formula(Protocol):
@@ -113,22 +117,26 @@ class PolynomialFormula:
 
         The symmetric Jacobian of the radial part has the eigenvalues f'(r) and f(r)/r with
         f(r) = r N/D; the other terms change an eigenvalue by at most their spectral norm,
-        (2 cross |t| + 2 |t + a|) r + 4 |b| r^3. All conditions are polynomials in r, so the first
-        positive root among them is the answer.
+        (2 cross |t| + 2 |t + a|) r + 4 |b| r^3. The radius is where an eigenvalue may first leave
+        the limits of the local scale. All conditions are polynomials in r: the first positive root
+        among them is the answer.
         """
         n, d = np.zeros(7), np.zeros(7)
         n[::2], d[::2] = self.numerator, self.denominator  # now in powers of r
-        bound = np.zeros(4)
-        bound[0] = MIN_LOCAL_SCALE
-        bound[1] = 2 * self.cross * np.hypot(*self.t) + 2 * np.hypot(*(self.t + self.a))
-        bound[3] = 4 * np.hypot(*self.b)
+        low, high = np.zeros(4), np.zeros(4)
+        low[0], high[0] = MIN_LOCAL_SCALE, MAX_LOCAL_SCALE
+        low[1] = 2 * self.cross * np.hypot(*self.t) + 2 * np.hypot(*(self.t + self.a))
+        low[3] = 4 * np.hypot(*self.b)
+        high[1:] = -low[1:]
         multiply, subtract, derive = polynomial.polymul, polynomial.polysub, polynomial.polyder
         wronskian = subtract(multiply(derive(n), d), multiply(n, derive(d)))
         slope = polynomial.polyadd(multiply(n, d), polynomial.polymulx(wronskian))  # f' D^2
+        d2 = multiply(d, d)
         return min(
+            _MAX_RADIUS,
             _first_positive_root(d),
-            _first_positive_root(subtract(n, multiply(bound, d))),
-            _first_positive_root(subtract(slope, multiply(bound, multiply(d, d)))),
+            *(_first_positive_root(subtract(n, multiply(bound, d))) for bound in (low, high)),
+            *(_first_positive_root(subtract(slope, multiply(bound, d2))) for bound in (low, high)),
         )
 
     def _radial(self, s: Floats) -> tuple[Floats, Floats]:
@@ -161,15 +169,19 @@ class PolynomialFormula:
             + left[..., :, None] * u[..., None, :]
         )
 
+    def _tilted(self, v: Floats) -> Floats:
+        """Go on to the tilted sensor; NaN near and beyond the horizon of its plane."""
+        if self.tilt is None:
+            return v
+        return _through_homography(self.tilt, v, self.tilt[2, 2] / math.sqrt(MAX_LOCAL_SCALE))
+
     def _is_inside(self, u: Floats) -> Flags:
         inside = np.hypot(u[..., 0], u[..., 1]) <= self.radius
         return np.asarray(inside & (np.abs(u).max(axis=-1) <= self.max_coordinate))
 
     def distort(self, u: Floats) -> Floats:
         """Map ideal points to distorted ones; NaN outside the valid region."""
-        v = self._plain(u)
-        if self.tilt is not None:
-            v = _through_homography(self.tilt, v)
+        v = self._tilted(self._plain(u))
         is_good = self._is_inside(u) & np.isfinite(v).all(axis=-1)
         return np.where(is_good[..., None], v, np.nan)
 
@@ -180,15 +192,14 @@ class PolynomialFormula:
             return derivative
         v = self._plain(u)
         w = (v @ self.tilt[2, :2] + self.tilt[2, 2])[..., None, None]
-        tilted = _through_homography(self.tilt, v)
-        outer = self.tilt[:2, :2] - tilted[..., :, None] * self.tilt[2, :2]
+        outer = self.tilt[:2, :2] - self._tilted(v)[..., :, None] * self.tilt[2, :2]
         return np.asarray((outer / w) @ derivative)
 
     def undistort(self, v: Floats) -> Floats:
         """Map distorted points to ideal ones; NaN where no valid one exists."""
         result = np.full(v.shape, np.nan)
         if self.tilt is not None:
-            v = _through_homography(np.asarray(np.linalg.inv(self.tilt)), v)
+            v = _through_homography(np.asarray(np.linalg.inv(self.tilt)), v, 0.0)
         known = np.isfinite(v).all(axis=-1)
         v = v[known]
         if v.size:
@@ -197,6 +208,7 @@ class PolynomialFormula:
                 u = self._refined(u, v)
             error = np.abs(self._plain(u) - v).max(axis=-1)
             is_good = self._is_inside(u) & (error <= 1e-12 * (1 + np.abs(v).max(axis=-1)))
+            is_good &= np.isfinite(self._tilted(v)).all(axis=-1)
             result[known] = np.where(is_good[:, None], u, np.nan)
         return result
 
@@ -208,14 +220,15 @@ class PolynomialFormula:
             return r * scale, scale + 2 * r * r * slope
 
         length = np.hypot(v[:, 0], v[:, 1])
-        reachable = length
-        if math.isfinite(self.radius):
-            reachable = np.minimum(length, along_radius(np.array(self.radius))[0])
+        reachable = np.minimum(length, along_radius(np.array(self.radius))[0])
         r = solve_increasing(along_radius, reachable, self.radius)
         return v * (r / np.where(length > 0, length, 1))[:, None]
 
     def _refined(self, u: Floats, v: Floats) -> Floats:
-        """Refine by Newton's method, halving a step that does not bring the image nearer."""
+        """Refine by Newton's method.
+
+        A step that leaves the valid disk, or does not bring the image nearer, is halved.
+        """
         error = self._plain(u) - v
         for _ in range(50):
             step = _solve_2x2(self._plain_jacobian(u), error)
@@ -224,6 +237,7 @@ class PolynomialFormula:
                 trial = u - share * step
                 trial_error = self._plain(trial) - v
                 worse = ~(np.hypot(*trial_error.T) <= np.hypot(*error.T))  # NaN counts as worse
+                worse |= np.hypot(*trial.T) > self.radius
                 if not worse.any():
                     break
                 share[worse] /= 2
@@ -309,21 +323,25 @@ def solve_increasing(
     """Solve ``function(x) = value`` on ``[0, upper]`` by Newton's method inside a bracket.
 
     ``function`` returns its value and its slope; it is zero at zero and its slope is at least
-    :data:`MIN_LOCAL_SCALE`. Newton steps that leave the bracket become bisections.
+    :data:`MIN_LOCAL_SCALE`. A Newton step is taken only from a point whose error is half of the
+    point's before, and only inside the bracket; otherwise the bracket is bisected. (Newton's
+    method alone runs in circles for some fisheye polynomials.)
     """
     low = np.zeros_like(value)
     high = np.minimum(upper, value / MIN_LOCAL_SCALE)
     x = np.minimum(value, high)
+    last_error = np.full_like(value, np.inf)
     for _ in range(200):
         result, slope = function(x)
         error = result - value
         low, high = np.where(error < 0, x, low), np.where(error > 0, x, high)
-        step = x - error / slope
-        step = np.where((step >= low) & (step <= high), step, (low + high) / 2)
-        has_settled = (np.abs(step - x) <= 1e-15 * (1 + x)).all()
-        x = step
-        if has_settled:
+        is_settled = (np.abs(error) <= 1e-15 * (1 + value)) | (high - low <= 1e-15 * (1 + x))
+        if is_settled.all():
             break
+        step = x - error / slope
+        is_good = (np.abs(error) <= last_error / 2) & (step >= low) & (step <= high)
+        x = np.where(is_settled, x, np.where(is_good, step, (low + high) / 2))
+        last_error = np.abs(error)
     return x
 
 
@@ -335,11 +353,20 @@ def _solve_2x2(matrix: Floats, right: Floats) -> Floats:
 
 
 def _first_positive_root(coefficients: NDArray[np.floating]) -> float:
-    """Return the smallest positive real root of a polynomial in ascending powers, or infinity."""
-    roots = polynomial.polyroots(polynomial.polytrim(coefficients))
+    """Return the smallest positive real root of a polynomial in ascending powers, or infinity.
+
+    The constant must not be zero. Solved for the reciprocal, so that vanishing coefficients of
+    high powers, which belong to far roots, do no harm.
+    """
+    reverse = polynomial.polytrim(coefficients)[::-1]
+    roots = polynomial.polyroots(reverse)
     # A double root comes out as a pair with small imaginary parts; taking it as real is cautious.
     real = roots.real[(np.abs(roots.imag) <= 1e-6 * np.abs(roots)) & (roots.real > 0)]
-    return float(real.min()) if real.size else math.inf
+    # Rounding scatters clusters of roots; what is no root of the polynomial is dropped again.
+    residual = np.abs(polynomial.polyval(real, reverse))
+    real = real[residual <= 1e-9 * polynomial.polyval(real, np.abs(reverse))]
+    nearest = float(real.max(initial=0.0))
+    return 1 / nearest if nearest > 1 / _MAX_RADIUS else math.inf
 
 
 def _tilt_homography(tau_x: float, tau_y: float) -> Floats:
@@ -352,7 +379,7 @@ def _tilt_homography(tau_x: float, tau_y: float) -> Floats:
     return np.asarray(project @ r)
 
 
-def _through_homography(h: Floats, v: Floats) -> Floats:
-    """Apply a homography to points ``[..., 2]``; NaN at and beyond its horizon."""
+def _through_homography(h: Floats, v: Floats, least_w: float) -> Floats:
+    """Apply a homography to points ``[..., 2]``; NaN where its denominator is too small."""
     w = (v @ h[2, :2] + h[2, 2])[..., None]
-    return np.where(w > 0, (v @ h[:2, :2].T + h[:2, 2]) / w, np.nan)
+    return np.where(w > least_w, (v @ h[:2, :2].T + h[:2, 2]) / w, np.nan)

@@ -39,6 +39,8 @@ LENS_MODELS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 )
 """Known lens models and the numbers of coefficients that each may have."""
 
+_MAX_COEFFICIENT = 1e6  # far above any calibration; keeps the polynomials free of overflow
+
 _SIDEWAYS = {"brown-conrady": (3, 8, 9, 13), "h36m-toolbox": (3,)}
 """Places of the coefficients that push points sideways: p2, s1, s2, tau_y; q_x."""
 
@@ -58,7 +60,7 @@ class Lens:
 
     Raises:
         CameraError: If the model is unknown, has another number of coefficients, or one of them is
-            not finite.
+            not finite or absurdly large.
     """
 
     model: str = "none"
@@ -68,10 +70,10 @@ class Lens:
         object.__setattr__(self, "coefficients", _as_floats(self.coefficients))
         if len(self.coefficients) not in LENS_MODELS.get(self.model, ()):
             raise _unknown_lens(self.model, len(self.coefficients))
-        if not all(map(math.isfinite, self.coefficients)):
+        if not all(abs(c) <= _MAX_COEFFICIENT for c in self.coefficients):
             raise CameraError(
-                f"lens coefficients {list(self.coefficients)} are not all finite",
-                rule="lens coefficients are finite numbers",
+                f"lens coefficients {list(self.coefficients)}",
+                rule=f"lens coefficients are finite numbers of at most {_MAX_COEFFICIENT:g}",
                 fix="use Lens.none() if the calibration has no distortion",
             )
 
