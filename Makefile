@@ -1,0 +1,45 @@
+# Two commands set up a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo-output
+
+.PHONY: help install demo test lint docs perf wheel clean
+
+help:
+	@echo "make demo   install into $(VENV), render a dataset, convert, verify, train, evaluate"
+	@echo "make test   run all tests"
+	@echo "make lint   format, lint, type and import checks"
+	@echo "make docs   build the documentation into docs/_build/html"
+	@echo "make perf   print the performance measurements"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev,docs]"
+	touch $@
+
+demo: install
+	$(BIN)/posepile demo --out $(OUT)
+
+test: install
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: install
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+perf: install
+	$(BIN)/python perf/index_scale.py
+
+wheel: install
+	$(BIN)/python -m build --wheel --outdir dist
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info $(OUT)

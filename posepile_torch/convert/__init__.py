@@ -1,0 +1,28 @@
+"""From raw files to an archive: the pipeline that every converter shares.
+
+Needs the ``convert`` extra; nothing that trains imports it.
+"""
+
+from posepile_torch.convert.base import (
+    Converter,
+    EncodedImage,
+    FileImage,
+    ImageRef,
+    RawFrame,
+    RawPerson,
+    Unit,
+    VideoFrame,
+)
+from posepile_torch.convert.plan import Plan
+
+__all__ = [
+    "Converter",
+    "EncodedImage",
+    "FileImage",
+    "ImageRef",
+    "Plan",
+    "RawFrame",
+    "RawPerson",
+    "Unit",
+    "VideoFrame",
+]

@@ -1,0 +1,184 @@
+"""The Dataset classes that all sources share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posepile_torch import boxes, skeletons
+from posepile_torch.archive import Archive, open_archive
+from posepile_torch.camera import Camera
+from posepile_torch.cards import Card
+from posepile_torch.errors import ArchiveError, UnknownNameError
+from posepile_torch.record import SPLITS, Record
+from posepile_torch.sample import Sample, Sample2D, Sample3D
+from posepile_torch.skeleton import JointMap, Skeleton
+from posepile_torch.transforms import Recipe, evaluation, evaluation_camera, render
+from posepile_torch.transforms.geometry import weak_perspective_camera
+
+S = TypeVar("S", bound=Sample, covariant=True)
+
+
+class Source(Generic[S]):
+    """One split of one converted source, as a map-style Dataset.
+
+    Subclasses set :attr:`card` and :attr:`native`. Instances are picklable and open their archive
+    lazily in each process, so they go through DataLoader workers of any start method; use
+    :func:`posepile_torch.collate` as ``collate_fn``.
+
+    Attributes:
+        card: What is true of the source.
+        native: Skeleton in which the source stores its joints.
+
+    Args:
+        root: Folder that holds the archives, or the archive's own folder.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        skeleton: Target skeleton, by value or by name; joints are mapped by name and what the
+            source does not have is unknown. None keeps the native skeleton.
+        recipe: How a record becomes an image; plain evaluation crops by default.
+    """
+
+    card: ClassVar[Card]
+    native: ClassVar[Skeleton]
+
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        split: str = "train",
+        skeleton: Skeleton | str | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
+        if split not in SPLITS:
+            raise UnknownNameError.among("split", split, SPLITS, where=self.card.name)
+        self.split = split
+        self.recipe = recipe or evaluation()
+        self.archive = self._open(Path(root))
+        if isinstance(skeleton, str):
+            skeleton = skeletons.get(skeleton)
+        self.skeleton = skeleton or self.native
+        self._joint_map = JointMap.between(self.native, self.skeleton)
+        self._rows = self.archive.rows(split=split)
+
+    @classmethod
+    def _open(cls, root: Path) -> Archive:
+        own = root / cls.card.name
+        archive = open_archive(own if own.exists() else root)
+        if archive.manifest.source != cls.card.name:
+            raise ArchiveError(
+                f"this archive holds {archive.manifest.source!r}, not {cls.card.name!r}",
+                where=archive.path,
+                fix=f"convert it with `posepile convert {cls.card.name}`, or use the Dataset "
+                f"class of {archive.manifest.source!r}",
+            )
+        if archive.skeleton.joints != cls.native.joints:
+            raise ArchiveError(
+                f"joints {archive.skeleton.joints} differ from {cls.native.joints}",
+                where=archive.path,
+                rule=f"an archive of {cls.card.name} has the skeleton that its class declares",
+                fix="convert the source again with this version of the library",
+            )
+        return archive
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> S:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is outside 0..{len(self) - 1}")
+        return self._sample(int(self._rows[index]))
+
+    def __iter__(self) -> Iterator[S]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.split}: {len(self)} samples, "
+            f"{len(self.skeleton)} joints of {self.skeleton.name}, {self.recipe.name} "
+            f"{self.recipe.side_px} px)"
+        )
+
+    def record(self, index: int) -> Record:
+        """Return the stored record behind sample ``index``."""
+        return self.archive.record(int(self._rows[index]))
+
+    def _sample(self, row: int) -> S:
+        raise NotImplementedError
+
+    def _target_camera(self, record: Record) -> Camera:
+        return evaluation_camera(record.camera, record.image_size, record.box, self.recipe.side_px)
+
+    def _shared_fields(
+        self, row: int, record: Record, target: Camera, points: NDArray[np.float64]
+    ) -> dict[str, Any]:
+        """Render the image of ``record`` and fill the fields that all samples share."""
+        stored = record.camera or weak_perspective_camera(record.image_size)
+        known = np.isfinite(points).all(axis=-1)
+        points = np.where(known[:, None], points, 0.0)
+        return {
+            "image": render(self.archive.image_bytes(row), stored, target),
+            "joints2d": points.astype(np.float32),
+            "known": known,
+            "visible": self._visibility(record, known),
+            "in_view": target.is_in_view(points) & known,
+            "box": boxes.reprojected(record.box, stored, target).astype(np.float32),
+            "has_camera": record.camera is not None,
+            "camera": target,
+            "source": self.card.name,
+            "row": row,
+            "id": record.id,
+        }
+
+    def _labelled_points(self, record: Record, target: Camera) -> NDArray[np.float64]:
+        """2D labels of ``record`` in the target image and skeleton; NaN where there are none."""
+        if record.joints2d is None:
+            return np.full((len(self.skeleton), 2), np.nan)
+        stored = record.camera or weak_perspective_camera(record.image_size)
+        rays = stored.back_project(record.joints2d) @ (target.R @ stored.R.T).T
+        return self._joint_map.apply(target.project_camera(rays))
+
+    def _visibility(self, record: Record, known: NDArray[np.bool_]) -> NDArray[np.int8]:
+        """Visibility in the target skeleton; -1 where the source says nothing."""
+        if record.visible is None:
+            return np.full(len(known), -1, np.int8)
+        mapped = self._joint_map.apply_visibility(record.visible)
+        return np.where(known, mapped, np.int8(-1)).astype(np.int8)
+
+
+class Source2D(Source[Sample2D]):
+    """A source with 2D labels only."""
+
+    def _sample(self, row: int) -> Sample2D:
+        record = self.archive.record(row)
+        target = self._target_camera(record)
+        points = self._labelled_points(record, target)
+        return Sample2D(**self._shared_fields(row, record, target, points))
+
+
+class Source3D(Source[Sample3D]):
+    """A source with metric 3D joints and calibrated cameras."""
+
+    def _sample(self, row: int) -> Sample3D:
+        record = self.archive.record(row)
+        target = self._target_camera(record)
+        joints = np.full((len(self.native), 3), np.nan)
+        if record.joints3d is not None:
+            # In float64, and relative to the camera: world coordinates may be kilometres.
+            joints = target.to_camera(record.joints3d)
+        joints = self._joint_map.apply(joints)
+        projected = target.project_camera(joints)
+        labelled = self._labelled_points(record, target)
+        points = np.where(np.isfinite(projected), projected, labelled)
+        known3d = np.isfinite(joints).all(axis=-1)
+        return Sample3D(
+            joints3d=np.where(known3d[:, None], joints, 0.0).astype(np.float32),
+            known3d=known3d,
+            **self._shared_fields(row, record, target, points),
+        )
+
+
+__all__ = ["SPLITS", "Source", "Source2D", "Source3D"]
