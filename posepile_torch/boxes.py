@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Box = NDArray[np.float64]
 """A float64 array whose last axis is ``x, y, w, h``."""
 
+Floats = NDArray[np.float64]
+
 # ---------------------------------------------------------------------- making boxes
 
 
@@ -81,7 +83,7 @@ def around_points(points: ArrayLike, visible: ArrayLike | None = None) -> Box:
     return np.concatenate([low, high - low])
 
 
-def _usable(points: Box, visible: ArrayLike | None) -> NDArray[np.bool_]:
+def _usable(points: Floats, visible: ArrayLike | None) -> NDArray[np.bool_]:
     finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(points), axis=1)
     if visible is not None:
         finite &= np.asarray(visible).astype(bool).reshape(-1)
@@ -91,20 +93,20 @@ def _usable(points: Box, visible: ArrayLike | None) -> NDArray[np.bool_]:
 # ---------------------------------------------------------------------- measures
 
 
-def centre(box: ArrayLike) -> Box:
+def centre(box: ArrayLike) -> Floats:
     """Return the centre ``[..., 2]`` of the box, in pixel coordinates."""
     box = _four(box)
     return box[..., :2] + box[..., 2:] / 2
 
 
-def area(box: ArrayLike) -> Box:
+def area(box: ArrayLike) -> Floats:
     """Return width times height ``[...]``; zero for boxes of negative extent."""
     extent = np.maximum(_four(box)[..., 2:], 0.0)
-    product: Box = extent[..., 0] * extent[..., 1]
+    product: Floats = extent[..., 0] * extent[..., 1]
     return product
 
 
-def side_midpoints(box: ArrayLike) -> Box:
+def side_midpoints(box: ArrayLike) -> Floats:
     """Return the middles of the four sides ``[..., 4, 2]``: left, right, top, bottom."""
     left, top, right, bottom = np.moveaxis(to_xyxy(box), -1, 0)
     x, y = (left + right) / 2, (top + bottom) / 2
@@ -112,14 +114,14 @@ def side_midpoints(box: ArrayLike) -> Box:
     return np.stack([np.stack(pair, axis=-1) for pair in pairs], axis=-2)
 
 
-def corners(box: ArrayLike) -> Box:
+def corners(box: ArrayLike) -> Floats:
     """Return the corners ``[..., 4, 2]``: top left, top right, bottom right, bottom left."""
     left, top, right, bottom = np.moveaxis(to_xyxy(box), -1, 0)
     pairs = ((left, top), (right, top), (right, bottom), (left, bottom))
     return np.stack([np.stack(pair, axis=-1) for pair in pairs], axis=-2)
 
 
-def iou(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+def iou(first: ArrayLike, second: ArrayLike) -> Floats:
     """Return the intersection over union of every box of ``first`` with every one of ``second``.
 
     Args:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posepile_torch import errors, image_headers
-from posepile_torch.errors import ImageError
+from posepile_torch.errors import ImageError, MissingDependencyError
 from posepile_torch.image_headers import Kind
 
 # What may be opened at all. Pillow knows more, among them formats that start other programs.
@@ -49,6 +50,8 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
+
+_QUIET = threading.Lock()
 
 # Clockwise quarter turns, and whether the image is first mirrored left to right, for each EXIF
 # orientation.
@@ -126,23 +129,23 @@ def read_pixels(
         if header.bit_depth == 16 and not header.animated:
             return StoredPixels(_read_16_bit_png(data, where), header.orientation)
     _check_ending(data, kind, where)
-    with _opened(data, kind, max_pixels, where) as picture:
-        _choose_frame(picture, frame_index, where)
-        orientation = _orientation(picture)
+    with _decoder_errors(kind, where):
+        picture, orientation = _opened(data, kind, frame_index, max_pixels, where)
         picture.load()
         values = _numbers(picture, header) if labels else _colours(picture)
-        if values is None:
-            raise ImageError(
-                f"pixels of the kind {picture.mode!r} have no stated meaning here",
-                reason="unsupported",
-                where=where,
-                rule="images have 8 or 16 bits a channel: grey, palette, RGB, RGBA or CMYK",
-                fix="read it with the library of that format and store what is meant",
-            )
-        if _orientation(picture) != orientation:
-            # Newer versions of Pillow turn TIFFs while loading, and drop the note.
-            values = turned(values, _BACK[orientation])
-        return StoredPixels(values, orientation, cmyk=picture.mode == "CMYK" and not labels)
+    if values is None:
+        raise ImageError(
+            f"pixels of the kind {picture.mode!r} have no stated meaning here",
+            reason="unsupported",
+            where=where,
+            rule="images have 8 or 16 bits a channel: grey, palette, RGB, RGBA or CMYK",
+            fix="read it with the library of that format and store what is meant",
+        )
+    if header is not None:
+        orientation = header.orientation
+    if kind == "tiff":
+        values = turned(values, _BACK[orientation])  # Pillow turns TIFFs while loading them
+    return StoredPixels(values, orientation, cmyk=picture.mode == "CMYK" and not labels)
 
 
 def _read_16_bit_png(data: bytes, where: object) -> NDArray[Any]:
@@ -157,20 +160,38 @@ def _read_16_bit_png(data: bytes, where: object) -> NDArray[Any]:
     return np.asarray(values[..., [2, 1, 0, 3][: values.shape[2]]])
 
 
-@contextmanager
-def _opened(data: bytes, kind: Kind, max_pixels: int, where: object) -> Iterator[Any]:
+def _opened(
+    data: bytes, kind: Kind, frame_index: int | None, max_pixels: int, where: object
+) -> tuple[Any, int]:
+    """Open with Pillow, check the size, choose the frame; return it with its EXIF orientation.
+
+    Pillow warns about large images and about broken tags. The first is checked here, the second
+    raises or is harmless. Warning filters belong to the process, so threads take turns; pixels
+    are decoded outside of this, except those of TIFFs, whose loading reads tags again.
+    """
     pil = errors.require("PIL.Image", "convert")
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            picture = pil.open(io.BytesIO(data), formats=[_PILLOW_FORMATS[kind]])
+        except pil.DecompressionBombError as error:
+            raise ImageError(str(error), reason="too_large", where=where) from None
+        image_headers.check_size(picture.size, max_pixels, where=where)
+        _choose_frame(picture, frame_index, where)
+        # The tags of a PNG are read in image_headers; asking Pillow would decode it here.
+        value = 1 if kind == "png" else picture.getexif().get(0x0112, 1)
+        if kind == "tiff":
+            picture.load()
+    return picture, value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+@contextmanager
+def _decoder_errors(kind: Kind, where: object) -> Iterator[None]:
+    """Turn whatever a decoder raises into an ImageError with a reason."""
     try:
-        with warnings.catch_warnings():
-            # Warnings about size and damage: the first is checked below, the second raises.
-            warnings.simplefilter("ignore")
-            with pil.open(io.BytesIO(data), formats=[_PILLOW_FORMATS[kind]]) as picture:
-                image_headers.check_size(picture.size, max_pixels, where=where)
-                yield picture
-    except ImageError:
+        yield
+    except (ImageError, MissingDependencyError):
         raise
-    except pil.DecompressionBombError as error:
-        raise ImageError(str(error), reason="too_large", where=where) from None
     except _DECODER_ERRORS as error:
         text = str(error).partition("<_io")[0].strip()  # no addresses of objects in the lists
         cut = isinstance(error, EOFError) or "truncated" in text
@@ -208,11 +229,6 @@ def _choose_frame(picture: Any, frame_index: int | None, where: object) -> None:
             f"frame {frame_index} of {count} was asked for", reason="multi_frame", where=where
         )
     picture.seek(frame_index)
-
-
-def _orientation(picture: Any) -> int:
-    value = picture.getexif().get(0x0112, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _numbers(picture: Any, header: image_headers.Header | None) -> NDArray[Any] | None:

@@ -128,8 +128,15 @@ def probe(
         The verdict; bad images never raise.
 
     Raises:
+        ImageError: If ``annotation_frame`` is neither.
         MissingDependencyError: If the format needs Pillow and it is not installed.
     """
+    if annotation_frame not in ("upright", "stored"):
+        raise ImageError(
+            f"unknown annotation_frame {annotation_frame!r}",
+            reason="argument",
+            rule='annotations were made in the "upright" or in the "stored" frame',
+        )
     original = bytes(data)
     try:
         kind = image_headers.sniff(original, where=where)

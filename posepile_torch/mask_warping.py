@@ -29,7 +29,7 @@ _Matrix = NDArray[np.float64]
 _MIN_STRETCH_RATIO = 0.05
 
 # How much the half-pixel correction may vary over the mask, in pixels of the final image.
-_MAX_SHIFT_SPREAD_PX = 0.25
+_MAX_SHIFT_SPREAD_PX = 0.5
 
 
 def checked_homography(homography: ArrayLike) -> _Matrix:
@@ -59,7 +59,7 @@ def warped(
             side of the horizon is not drawn.
         size: (width, height) of the result.
         oversampling: Pixels of the result, along one axis, that will make one pixel in the end;
-            errors below a quarter of the final pixel are accepted for speed.
+            errors well below a final pixel are accepted for speed.
     """
     if not rle.any():
         return RLEMask.zeros((size[1], size[0]))

@@ -8,6 +8,7 @@ ever meet when their sizes are equal; nothing is resized in silence.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -255,7 +256,8 @@ class Mask:
     def iou(self, other: Mask) -> float:
         """Return intersection over union; 0 when both masks are empty."""
         (rle,) = self._rles([other])
-        return _zero_if_nan(float(self.rle.iou(rle)))
+        overlap = float(self.rle.iou(rle))
+        return 0.0 if math.isnan(overlap) else overlap
 
     def _rles(self, others: Sequence[Mask]) -> list[RLEMask]:
         for other in others:
@@ -376,10 +378,6 @@ def iou_matrix(first: Sequence[Mask], second: Sequence[Mask]) -> NDArray[np.floa
         _require_size(mask.size, first[0].size, None)
     matrix = RLEMask.iou_matrix([m.rle for m in first], [m.rle for m in second])
     return np.nan_to_num(np.asarray(matrix, dtype=np.float64), nan=0.0)
-
-
-def _zero_if_nan(value: float) -> float:
-    return value if value == value else 0.0
 
 
 def _require_size(size: tuple[int, int], expected: tuple[int, int], where: object) -> None:

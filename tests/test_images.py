@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -214,3 +215,11 @@ def test_what_is_no_jpeg_is_unreadable(data):
             read(data, where="b.jpg")
         assert caught.value.reason == "unreadable"
         assert re.search(r"where: b\.jpg", str(caught.value))
+
+
+def test_the_examples_of_the_docs_run():
+    page = Path(__file__).parents[1] / "docs" / "images.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), {})

@@ -2,7 +2,9 @@
 
 import io
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -207,11 +209,13 @@ UPRIGHT_MARK = {
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF", "TIFF lzw"])
 def test_fault_5_pixels_and_labels_share_one_frame(format_name, orientation):
     options = {"exif": exif(orientation)}
-    if format_name == "TIFF":
+    if format_name.startswith("TIFF"):
+        format_name, _, compression = format_name.partition(" ")
         options = {"tiffinfo": {274: orientation}}
+        options |= {"compression": f"tiff_{compression}"} if compression else {}
     data = saved(marked(), format_name, **options)
     size = (40, 60) if orientation >= 5 else (60, 40)
 
@@ -249,6 +253,11 @@ def test_fault_5_the_wrong_frame_is_named_when_the_size_tells():
     assert '"stored"' in quarantined(data, "size_mismatch", expected_size=(60, 40)).detail
     found = quarantined(data, "size_mismatch", expected_size=(40, 60), annotation_frame="stored")
     assert '"upright"' in found.detail
+
+
+def test_a_misspelt_frame_is_no_choice():
+    with pytest.raises(ImageError, match="annotation_frame 'store'"):
+        probe(encode_jpeg(marked()), annotation_frame="store")
 
 
 @pytest.mark.parametrize(
@@ -539,6 +548,15 @@ def test_random_damage_never_raises_and_never_warns(format_name):
         found = probe(bytes(damaged), max_pixels=1_000_000)
         assert found.status in ("ok", "repaired", "quarantined")
         assert (found.image is None) == (found.status == "quarantined")
+
+
+def test_threads_leave_the_warning_filters_alone():
+    data = [saved(photo(seed=seed), name) for seed in range(8) for name in ("PNG", "TIFF", "GIF")]
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(probe, data * 5))
+    assert {intake.status for intake in found} == {"ok"}
+    assert list(warnings.filters) == before
 
 
 def test_every_jpeg_header_cut_is_found_without_a_decoder():

@@ -23,6 +23,7 @@ GOOD = Mask.from_array(np.eye(5, dtype=np.uint8))
         "P",  # a number that promises to go on and does not
         "0P",
         "o" * 40 + "0",  # far more groups than any count needs
+        "iPPPPP0",  # 25 in seven groups, one more than the largest count needs
         "0150000000\x00",
         "01 50",
         "p",
