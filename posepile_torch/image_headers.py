@@ -90,6 +90,8 @@ def _instead_of_image(data: bytes) -> tuple[str, str]:
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs"):
         return "it is a git-lfs pointer", "run `git lfs pull` where the files were cloned"
+    if start.startswith((b"/annex/objects/", b".git/annex/", b"../.git/annex/")):
+        return "it is a git-annex pointer", "run `git annex get` where the files were cloned"
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
         return "it is a web page or XML", f"{again}, logged in to the site if it asks for that"
     return f"it begins with {data[:8]!r}", f"{again}, or convert it to PNG or JPEG"

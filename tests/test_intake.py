@@ -141,6 +141,7 @@ def test_fault_1_cut_files_of_other_formats(format_name):
         (b"\xef\xbb\xbf<HTML>", "web page"),
         (b"<?xml version='1.0'?><Error>AccessDenied</Error>", "XML"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git-lfs"),
+        (b"/annex/objects/SHA256E-s9--0.jpg\n", "git-annex"),
         (b"hello", "hello"),
         (b"\xff\xd8", "begins with"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "begins with"),
