@@ -382,7 +382,7 @@ class Camera:
 
         The first row of ``R`` is negated, so its determinant changes sign; the principal point,
         the skew and the sideways terms of the lens are mirrored with it. Flipping twice gives the
-        same camera back.
+        same camera again.
         """
         K = self.K.copy()
         K[0, 1] *= -1
