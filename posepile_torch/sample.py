@@ -126,13 +126,12 @@ class Batch:
         return self._mapped(lambda tensor: tensor.pin_memory())
 
     def _mapped(self, change: Any) -> Self:
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return type(self)(
-            **{
-                name: value if isinstance(value, tuple) else change(value)
-                for name, value in fields.items()
-            }
-        )
+        changed = {
+            field.name: change(value)
+            for field in dataclasses.fields(self)
+            if not isinstance(value := getattr(self, field.name), tuple)
+        }
+        return dataclasses.replace(self, **changed)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +153,7 @@ class Converter(ABC):
         root: Folder of the raw download.
     """
 
-    source: ClassVar[type[Source]]
+    source: ClassVar[type[Source[Any]]]
     version: ClassVar[str]
     plan: ClassVar[Plan]
 

@@ -117,7 +117,7 @@ class Source(Generic[S]):
     ) -> dict[str, Any]:
         """Render the image of ``record`` and fill the fields that all samples share."""
         stored = record.camera or weak_perspective_camera(record.image_size)
-        known = np.isfinite(points).all(axis=-1)
+        known = _all_finite(points)
         points = np.where(known[:, None], points, 0.0)
         return {
             "image": render(self.archive.image_bytes(row), stored, target),
@@ -173,12 +173,16 @@ class Source3D(Source[Sample3D]):
         projected = target.project_camera(joints)
         labelled = self._labelled_points(record, target)
         points = np.where(np.isfinite(projected), projected, labelled)
-        known3d = np.isfinite(joints).all(axis=-1)
+        known3d = _all_finite(joints)
         return Sample3D(
             joints3d=np.where(known3d[:, None], joints, 0.0).astype(np.float32),
             known3d=known3d,
             **self._shared_fields(row, record, target, points),
         )
+
+
+def _all_finite(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(points).all(axis=-1), np.bool_)
 
 
 __all__ = ["SPLITS", "Source", "Source2D", "Source3D"]
