@@ -112,6 +112,10 @@ class PolynomialFormula:
         return not (self.t.any() or self.a.any() or self.b.any())
 
     @functools.cached_property
+    def _is_rational(self) -> bool:
+        return bool(self.denominator[1:].any())
+
+    @functools.cached_property
     def radius(self) -> float:
         """Radius up to which the map without tilt is strictly monotone in every direction.
 
@@ -141,17 +145,18 @@ class PolynomialFormula:
 
     def _radial(self, s: Floats) -> tuple[Floats, Floats]:
         """Return N/D and its derivative by s."""
-        n, d = polynomial.polyval(s, self.numerator), polynomial.polyval(s, self.denominator)
-        dn = polynomial.polyval(s, polynomial.polyder(self.numerator))
-        dd = polynomial.polyval(s, polynomial.polyder(self.denominator))
-        return np.asarray(n / d), np.asarray((dn * d - n * dd) / (d * d))
+        n, dn = _polynomial(s, self.numerator), _polynomial(s, self.numerator[1:] * [1, 2, 3])
+        if not self._is_rational:
+            return n, dn
+        d, dd = _polynomial(s, self.denominator), _polynomial(s, self.denominator[1:] * [1, 2, 3])
+        return n / d, (dn * d - n * dd) / (d * d)
 
     def _plain(self, u: Floats) -> Floats:
         """Distort without the tilt and without regard to validity."""
         s = np.sum(u * u, axis=-1, keepdims=True)
-        factor = np.asarray(polynomial.polyval(s, self.numerator))
-        if self.denominator[1:].any():
-            factor = factor / polynomial.polyval(s, self.denominator)
+        factor = _polynomial(s, self.numerator)
+        if self._is_rational:
+            factor = factor / _polynomial(s, self.denominator)
         if self._is_radial:
             return np.asarray(u * factor)
         factor = factor + self.cross * (u @ self.t)[..., None]
@@ -280,8 +285,7 @@ class FisheyeFormula:
     def _bend(self, theta: Floats) -> tuple[Floats, Floats]:
         """Return the distorted angle and its derivative."""
         s = theta * theta
-        slope = polynomial.polyval(s, self.k * [1, 3, 5, 7, 9])
-        return np.asarray(theta * polynomial.polyval(s, self.k)), np.asarray(slope)
+        return theta * _polynomial(s, self.k), _polynomial(s, self.k * [1, 3, 5, 7, 9])
 
     def distort(self, u: Floats) -> Floats:
         """Map ideal points to distorted ones; NaN outside the valid region."""
@@ -343,6 +347,16 @@ def solve_increasing(
         x = np.where(is_settled, x, np.where(is_good, step, (low + high) / 2))
         last_error = np.abs(error)
     return x
+
+
+def _polynomial(x: Floats, coefficients: Floats) -> Floats:
+    """Evaluate a polynomial of ascending powers; lighter than numpy's, which checks its input."""
+    *lower, highest = coefficients.tolist()
+    result = np.full_like(x, highest)
+    for coefficient in reversed(lower):
+        result *= x
+        result += coefficient
+    return result
 
 
 def _solve_2x2(matrix: Floats, right: Floats) -> Floats:

@@ -29,7 +29,7 @@ MAP_TOLERANCE_PX = 0.002
 
 _MAX_SUPERSAMPLE = 8
 _INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-_FAR_OUTSIDE = -1e4  # OpenCV converts coordinates to integers, where NaN has no meaning
+_FAR_OUTSIDE = np.float32(1e5)  # pixels; no image is as large
 
 
 def reproject_image(
@@ -150,10 +150,8 @@ def pixel_map(source: Camera, target: Camera) -> NDArray[np.float32]:
     interpolated = _interpolated_map(source, target)
     if interpolated is not None:
         return interpolated
-    width, height = target.size
-    return _source_pixels(
-        source, target, np.arange(float(width)), np.arange(float(height))
-    ).astype(np.float32)
+    x, y = (np.arange(float(side)) for side in target.size)
+    return _source_pixels(source, target, x, y).astype(np.float32)
 
 
 def _source_pixels(source: Camera, target: Camera, x: Floats, y: Floats) -> Floats:
@@ -179,14 +177,13 @@ def _interpolated_map(source: Camera, target: Camera) -> NDArray[np.float32] | N
             return None
         x, y = _chebyshev_points(count, width), _chebyshev_points(count, height)
         values = _source_pixels(source, target, x, y)
-        if not np.isfinite(values).all():
+        if not (np.abs(values) < _FAR_OUTSIDE).all():  # or NaN
             return None
         between_x, between_y = (a[:-1] + np.diff(a) / 2 for a in (x, y))
         error = _interpolate(values, x, y, between_x, between_y)
         error -= _source_pixels(source, target, between_x, between_y)
         if np.abs(error).max() <= MAP_TOLERANCE_PX / 4:
-            every_x, every_y = np.arange(float(width)), np.arange(float(height))
-            return _interpolate(values, x, y, every_x, every_y).astype(np.float32)
+            return _interpolate(values, x, y, np.arange(float(width)), np.arange(float(height)))
     return None
 
 
@@ -195,10 +192,17 @@ def _chebyshev_points(count: int, length: int) -> Floats:
     return (length - 1) * (0.5 - 0.5 * np.cos(np.pi * np.arange(count) / (count - 1)))
 
 
-def _interpolate(values: Floats, x: Floats, y: Floats, new_x: Floats, new_y: Floats) -> Floats:
+def _interpolate(
+    values: Floats, x: Floats, y: Floats, new_x: Floats, new_y: Floats
+) -> NDArray[np.float32]:
     """Interpolate ``[Y, X, 2]`` values on Chebyshev points to the grid of new points."""
     to_x, to_y = _interpolation_matrix(x, new_x), _interpolation_matrix(y, new_y)
-    return np.stack([to_y @ values[..., i] @ to_x.T for i in (0, 1)], axis=-1)
+    to_x = to_x.T.astype(np.float32)
+    planes = []
+    for plane in np.moveaxis(values, -1, 0):
+        mean = plane.mean()  # without it, float32 has digits to spare for the large product
+        planes.append((to_y @ (plane - mean)).astype(np.float32) @ to_x + np.float32(mean))
+    return np.asarray(cv2.merge(planes))
 
 
 def _interpolation_matrix(nodes: Floats, points: Floats) -> Floats:
@@ -232,8 +236,10 @@ def _sampled(
                     borderValue=border,
                 )
             )
-    mapping = np.nan_to_num(pixel_map(source, target), nan=_FAR_OUTSIDE)
-    mapping = np.clip(mapping, _FAR_OUTSIDE, -_FAR_OUTSIDE + max(source.size))
+    # OpenCV converts coordinates to integers, where NaN and large numbers have no meaning.
+    mapping = pixel_map(source, target)
+    np.fmin(mapping, _FAR_OUTSIDE, out=mapping)
+    np.fmax(mapping, -_FAR_OUTSIDE, out=mapping)
     return np.asarray(
         cv2.remap(pixels, mapping, None, flag, borderMode=cv2.BORDER_CONSTANT, borderValue=border)
     )
