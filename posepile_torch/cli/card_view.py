@@ -31,14 +31,15 @@ def show_card(
     console.print(Text(card.description))
     _section(console, "Overview", _overview(card, joints))
     _section(console, "Licence", card_formats.licence_lines(card))
-    _section(console, "Access", [(card.access.value, ""), *_numbered(card.download_steps)])
+    _section(console, "Access", [("State", card.access.value), *_numbered(card.download_steps)])
     _heading(console, "Raw files")
-    console.print(Padding(_layout_tree(card.layout), (0, 0, 0, 2)))
+    console.print(Padding(_layout_tree(card.layout), (0, 0, 0, 2), expand=False))
     splits = [(split.name, card_formats.split_text(split)) for split in card.splits]
     _section(console, "Splits", splits)
     _section(console, "Conventions", card_formats.convention_lines(card))
     _section(console, "Hints for loaders", card_formats.hint_lines(card))
-    _section(console, "Quirks", [(q.text, f"{q.where}; {q.source}") for q in card.quirks])
+    quirks = [f"{quirk.text} ({quirk.where}; {quirk.source})" for quirk in card.quirks]
+    _section(console, "Quirks", _numbered(quirks))
     _section(console, "Citation", [(card.citation, citation_of(card).to_text())])
     if archive is not None:
         _section(console, "Archive", _archive_lines(archive))
@@ -78,8 +79,8 @@ def _archive_lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _numbered(steps: Iterable[str]) -> list[tuple[str, str]]:
-    return [(f"{number}.", step) for number, step in enumerate(steps, 1)]
+def _numbered(texts: Iterable[str]) -> list[tuple[str, str]]:
+    return [(f"{number}.", text) for number, text in enumerate(texts, 1)]
 
 
 def _heading(console: Console, title: str) -> None:
@@ -94,7 +95,9 @@ def _section(console: Console, title: str, lines: Iterable[tuple[str, str]]) -> 
     table.add_column(overflow="fold")
     for word, meaning in lines:
         table.add_row(Text(word), Text(meaning))
-    console.print(Padding(table if table.row_count else Text("none known"), (0, 0, 0, 2)))
+    console.print(
+        Padding(table if table.row_count else Text("none known"), (0, 0, 0, 2), expand=False)
+    )
 
 
 def _layout_tree(layout: Iterable[RawFilePattern]) -> Tree:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from posepile_torch import card_formats, registry
-from posepile_torch.cards import Access, Card, Task
+from posepile_torch.cards import SPLIT_NAMES, Access, Card, Task
 from posepile_torch.cli import output
 from posepile_torch.errors import PosepileError, UnknownNameError
 from posepile_torch.licences import Permissions, spdx_permissions
@@ -221,7 +221,7 @@ def _archive_facts(folder: Path, card: Card) -> dict[str, Any]:
         "bytes": sum(file.bytes for file in manifest.files.values()),
         "records": manifest.totals.records,
         "images": manifest.totals.images,
-        "splits": dict(manifest.totals.splits),
+        "splits": {name: manifest.totals.splits[name] for name in SPLIT_NAMES},
         "skipped": {reason: skipped.count for reason, skipped in manifest.skipped.items()},
         "schema_version": list(manifest.schema_version),
         "library_version": manifest.library_version,

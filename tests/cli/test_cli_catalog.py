@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from posepile_torch import card_formats, registry
-from posepile_torch.archive.manifest import Manifest, Skipped, StoredFile, Totals
+from posepile_torch.archive import ArchiveHeader, ArchiveWriter
 from posepile_torch.cards import (
     Access,
     Card,
@@ -31,7 +33,8 @@ from posepile_torch.cards import (
 )
 from posepile_torch.citations import parse_bibtex
 from posepile_torch.cli import main
-from posepile_torch.record_fields import Precision
+from posepile_torch.images import encode_jpeg
+from posepile_torch.record import Record
 from posepile_torch.skeleton import Skeleton
 
 SKELETON = Skeleton.parse("toy", joints="pelv rhip lhip", edges="pelv-rhip,pelv-lhip")
@@ -113,33 +116,35 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "archives" / "garden"
-    folder.mkdir(parents=True)
-    manifest = Manifest(
-        source="garden",
-        skeleton=SKELETON,
-        card_digest=GARDEN.digest,
-        plan={},
-        plan_digest="",
-        converter_version="3",
-        library_version="0.1.0",
-        hints={},
-        precision=Precision(),
-        raw_files={},
-        units={},
-        totals=Totals(records=1200, images=900, splits={"train": 1200}, having={}),
-        skipped={"too small": Skipped(count=7)},
-        mean_bone_lengths_mm={},
-        vocabularies={},
-        shard_limit_bytes=10**9,
-        content_digests={},
-        files={"index.npy": StoredFile(bytes=5000, sha256="", ends_crc32c=0)},
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("archives")
+    header = ArchiveHeader(
+        source="garden", skeleton=SKELETON, card_digest=GARDEN.digest, converter_version="3"
     )
-    (folder / "manifest.json").write_bytes(manifest.to_bytes())
-    (tmp_path / "archives" / "street").mkdir()
-    return tmp_path / "archives"
+    size = (16, 8)
+    with ArchiveWriter(root, "garden", header=header) as writer:
+        writer.add_image("0.jpg", encode_jpeg(np.zeros((*size[::-1], 3), np.uint8)))
+        for person in range(2):
+            record = Record(
+                id=f"0_{person}",
+                split="train",
+                image_key="0.jpg",
+                image_size=size,
+                box=np.array([0.0, 0, 4, 4]),
+                joints2d=np.ones((3, 2)),
+            )
+            writer.add(record)
+        writer.skip("too small", "person 3")
+        writer.publish()
+    (root / "street").mkdir()
+    return root
+
+
+@pytest.fixture
+def root(archives: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(archives, tmp_path / "archives"))
 
 
 def posepile(*arguments: object) -> Any:
@@ -243,8 +248,8 @@ def test_info_says_everything(root: Path) -> None:
         "gamma 0.67, white balance [110.0, 145.0]; to be applied by the loader",
         "clip 3 is upside down",
         "Jane Doe, Garden Group: Garden. Journal of Gardens, 2020.",
-        "1,200 (train 1,200)",
-        "too small 7",
+        "2 (train 2, val 0, test 0)",
+        "too small 1",
         "the one shown here",
     ]:
         assert text in result.stdout, text
@@ -257,9 +262,9 @@ def test_info_as_json(root: Path) -> None:
     assert written["digest"] == GARDEN.digest
     assert written["licence"]["commercial"] is False
     assert written["joints"] == 3
-    assert written["archive"]["records"] == 1200
-    assert written["archive"]["bytes"] == 5000
-    assert written["archive"]["skipped"] == {"too small": 7}
+    assert written["archive"]["records"] == 2
+    assert written["archive"]["images"] == 1
+    assert written["archive"]["skipped"] == {"too small": 1}
     assert written["archive"]["card_is_current"] is True
     assert json.loads(posepile("info", "room", "--json").stdout)["archive"] is None
 
@@ -274,7 +279,7 @@ def test_info_says_when_the_card_has_changed_since(
 
 def test_info_reports_an_edited_manifest_and_still_shows_the_card(root: Path) -> None:
     path = root / "garden" / "manifest.json"
-    path.write_text(path.read_text().replace("1200", "1201"))
+    path.write_text(path.read_text().replace('"too small"', '"too tall"'))
     result = posepile("--root", root, "info", "garden")
     assert result.exit_code == 1
     assert "Sign the form." in result.stdout
