@@ -253,6 +253,10 @@ class ConversionError(PosepileError):
     """A conversion cannot go on."""
 
 
+class MannequinError(PosepileError, ValueError):
+    """Settings of the synthetic source that cannot be rendered, or a folder that is in use."""
+
+
 class MetricError(PosepileError, ValueError):
     """Predictions, ground truth or the settings of a metric do not fit each other."""
 

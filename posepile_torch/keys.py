@@ -34,7 +34,7 @@ def check_key(key: object, *, where: object = None) -> str:
     """
     if type(key) is not str:
         raise ArchivePathError(
-            f"a key must be text, got {type(key).__name__}", where=where, fix=_FIX
+            f"unusable key {key!r:.80}", where=where, rule="a key is text", fix=_FIX
         )
     rule = _broken_key_rule(key)
     if rule is not None:

@@ -51,7 +51,7 @@ class BoneSums:
         for edge in range(len(self._edges)):
             count = sum(self._counts[split][edge] for split in splits)
             total = sum(self._sums[split][edge] for split in splits)
-            means.append(total / count / 1000.0 if count else None)
+            means.append(total / (count * 1000) if count else None)
         return tuple(means)
 
     def to_json(self) -> dict[str, Any]:

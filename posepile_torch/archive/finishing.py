@@ -14,7 +14,7 @@ from posepile_torch.archive.containers import (
     open_container,
     write_container_index,
 )
-from posepile_torch.archive.index import code_map, row_chunks, write_index
+from posepile_torch.archive.index import write_index
 from posepile_torch.archive.journal import Journal
 from posepile_torch.archive.layout import (
     ANNOTATIONS,
@@ -24,7 +24,6 @@ from posepile_torch.archive.layout import (
     INDEX_FILE,
     MANIFEST_FILE,
     VOCABULARIES_FILE,
-    VOCABULARY_FIELDS,
 )
 from posepile_torch.archive.manifest import (
     ArchiveHeader,
@@ -36,6 +35,7 @@ from posepile_torch.archive.manifest import (
     digest_of,
     split_vocabularies,
 )
+from posepile_torch.archive.rebuild import index_chunks, vocabularies_of
 from posepile_torch.archive.storage import describe_file, fsync_path, write_file
 from posepile_torch.record_rules import SPLITS
 
@@ -55,15 +55,8 @@ def write_published_files(
         (folder / leftover).unlink(missing_ok=True)
     for container in CONTAINERS:
         write_container_index(folder / container, journal.entries(container), shard_limit_bytes)
-    vocabularies = {field: journal.vocabulary(field) for field in VOCABULARY_FIELDS}
-    code_maps = {
-        field: code_map(code for code, _ in texts) for field, texts in vocabularies.items()
-    }
-    chunks = row_chunks(journal.index_rows(), code_maps)
-    write_index(folder / INDEX_FILE, journal.record_count, chunks)
-    inline, large = split_vocabularies(
-        {field: tuple(text for _, text in texts) for field, texts in vocabularies.items()}
-    )
+    write_index(folder / INDEX_FILE, journal.record_count, index_chunks(journal))
+    inline, large = split_vocabularies(vocabularies_of(journal))
     if large:
         write_file(folder / VOCABULARIES_FILE, canonical_bytes(large) + b"\n")
     names = sorted(path.name for path in folder.iterdir())
@@ -82,7 +75,7 @@ def write_published_files(
         precision=header.precision,
         raw_files=header.to_json()["raw_files"],
         units=_units(journal, header),
-        totals=_totals(journal),
+        totals=totals_of(journal),
         skipped={
             reason: Skipped(count=count, items=items)
             for reason, (count, items) in journal.skipped().items()
@@ -103,23 +96,19 @@ def library_version() -> str:
     return importlib.metadata.version("posepile-torch")
 
 
-def _totals(journal: Journal) -> Totals:
+def totals_of(journal: Journal) -> Totals:
+    """Count what is in a journal."""
     by_flags = journal.counts_by("flags")
     by_split = journal.counts_by("split")
     return Totals(
         records=journal.record_count,
         images=journal.image_count,
         splits={split: by_split.get(code, 0) for code, split in enumerate(SPLITS)},
-        having=having_counts(by_flags),
+        having={
+            attribute: sum(count for flags, count in by_flags.items() if flags & flag)
+            for flag, attribute in FLAG_ATTRIBUTES.items()
+        },
     )
-
-
-def having_counts(by_flags: dict[int, int]) -> dict[str, int]:
-    """Return the number of records per kind of annotation from counts per flags value."""
-    return {
-        attribute: sum(count for flags, count in by_flags.items() if flags & flag)
-        for flag, attribute in FLAG_ATTRIBUTES.items()
-    }
 
 
 def _units(journal: Journal, header: ArchiveHeader) -> dict[str, UnitSummary]:

@@ -67,7 +67,7 @@ class Journal:
         self.path = path
         self._codes: dict[tuple[str, str], int] = {}
         with storage_errors(path):
-            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._database.execute("PRAGMA synchronous = FULL")
                 tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from posepile_torch.record_rules import SPLITS
+
+if TYPE_CHECKING:
+    from posepile_torch.record_fields import Record
 
 FORMAT = "posepile-archive"
 
@@ -52,6 +56,16 @@ class Flag(enum.IntFlag):
 
 
 FLAG_ATTRIBUTES = {flag: flag.name.lower() for flag in Flag if flag.name is not None}
+
+
+def flags_of(record: Record) -> int:
+    """Return the index flags of a record: what it has."""
+    return sum(
+        int(flag)
+        for flag, attribute in FLAG_ATTRIBUTES.items()
+        if getattr(record, attribute) is not None
+    )
+
 
 #: One row per record, 72 bytes, little-endian; rows are ordered by split, then by the place of
 #: the record in ``annotations.barecat``, which is the order in which records were added.

@@ -16,8 +16,8 @@ from posepile_torch.archive.layout import (
     MAX_INLINE_VOCABULARY,
     SCHEMA_VERSION,
 )
+from posepile_torch.archive.manifest_checks import check_manifest
 from posepile_torch.errors import ArchiveError, ManifestError, PosepileError, SchemaVersionError
-from posepile_torch.keys import is_key
 from posepile_torch.record_fields import Precision
 from posepile_torch.skeleton import Skeleton
 
@@ -67,7 +67,7 @@ class ArchiveHeader:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data["skeleton"] = self.skeleton.to_dict()
         data["precision"] = dataclasses.asdict(self.precision)
-        return plain_json(data, where="ArchiveHeader")
+        return dict(plain_json(data, where="ArchiveHeader"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +197,7 @@ class Manifest:
             ]
         data["format"] = FORMAT
         data["conventions"] = CONVENTIONS
-        return plain_json(data, where=MANIFEST_FILE)
+        return dict(plain_json(data, where=MANIFEST_FILE))
 
     def to_json(self) -> dict[str, Any]:
         """Return the manifest as JSON data, its fingerprint included."""
@@ -205,8 +205,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the content of ``manifest.json``: UTF-8, sorted keys, two spaces of indent."""
-        text = json.dumps(self.to_json(), sort_keys=True, indent=2, ensure_ascii=False)
-        return (text + "\n").encode()
+        return _as_written(self.to_json())
 
     @classmethod
     def from_bytes(cls, content: bytes, *, where: object = MANIFEST_FILE) -> Manifest:
@@ -229,7 +228,7 @@ class Manifest:
         try:
             actual = digest_of(data)
             manifest = cls._from_body(data, actual)
-            _check_files(manifest.files)
+            check_manifest(manifest)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             # PosepileErrors about the skeleton or the precision are ValueErrors too
             what = error.what if isinstance(error, PosepileError) else repr(error)
@@ -271,13 +270,16 @@ class Manifest:
         return cls(**values | {"fingerprint": fingerprint})
 
 
-def _check_files(files: Mapping[str, StoredFile]) -> None:
-    for name, file in files.items():
-        # The names are joined to the folder's path, so they must not lead out of it.
-        if not is_key(name) or "/" in name or type(file.bytes) is not int or file.bytes < 0:
-            raise ValueError(f"file entry {name!r}")
-        if type(file.ends_crc32c) is not int or type(file.sha256) is not str:
-            raise ValueError(f"file entry {name!r}")
+def _as_written(data: Any) -> bytes:
+    return (json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def is_as_written(content: bytes) -> bool:
+    """Tell whether a manifest file is, to the byte, in the form in which manifests are written.
+
+    Other white space does not change what a manifest says, but something has touched the file.
+    """
+    return _as_written(json.loads(content)) == content
 
 
 def _frozen(value: Any) -> Any:

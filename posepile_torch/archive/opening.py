@@ -80,7 +80,27 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         ManifestError: If the manifest lists no complete archive, or there are extra data files.
         ArchiveCorruptError: If a file has another size or other ends than it was given.
     """
-    _check_listing(folder, manifest)
+    check_listing(folder, manifest)
+    check_side_files(folder, manifest)
+    missing = sorted(name for name in manifest.files if not (folder / name).exists())
+    if missing:
+        raise ArchiveIncompleteError(
+            f"{len(missing)} of {len(manifest.files)} files are missing: {', '.join(missing[:5])}",
+            where=folder,
+            rule="all files that the manifest lists are there",
+            fix=_RESTORE,
+        )
+    for name, stored in manifest.files.items():
+        _check_file(folder, name, stored.bytes, stored.ends_crc32c)
+
+
+def check_side_files(folder: Path, manifest: Manifest) -> None:
+    """Check that no journals and no stray data files lie beside the listed files.
+
+    Raises:
+        ArchiveIncompleteError: If a write is going on, or was when the archive was copied.
+        ManifestError: If there are data files that the manifest does not list.
+    """
     present = {path.name for path in folder.iterdir()}
     for container in CONTAINERS:
         for suffix in _SQLITE_SIDE_FILES:
@@ -92,14 +112,6 @@ def check_files(folder: Path, manifest: Manifest) -> None:
                     "while it was",
                     fix=_RESTORE,
                 )
-    missing = sorted(manifest.files.keys() - present)
-    if missing:
-        raise ArchiveIncompleteError(
-            f"{len(missing)} of {len(manifest.files)} files are missing: {', '.join(missing[:5])}",
-            where=folder,
-            rule="all files that the manifest lists are there",
-            fix=_RESTORE,
-        )
     prefixes = tuple(f"{container}-shard-" for container in CONTAINERS)
     extra = sorted(n for n in present - manifest.files.keys() if n.startswith(prefixes))
     if extra:
@@ -109,11 +121,14 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             rule="a published archive is never added to",
             fix="remove them if they came from another archive; otherwise copy the folder again",
         )
-    for name, stored in manifest.files.items():
-        _check_file(folder, name, stored.bytes, stored.ends_crc32c)
 
 
-def _check_listing(folder: Path, manifest: Manifest) -> None:
+def check_listing(folder: Path, manifest: Manifest) -> None:
+    """Check that the manifest lists all files of an archive: containers, shards, index.
+
+    Raises:
+        ManifestError: If it does not.
+    """
     expected = {*CONTAINERS, INDEX_FILE}
     if any(texts is None for texts in manifest.vocabularies.values()):
         expected.add(VOCABULARIES_FILE)

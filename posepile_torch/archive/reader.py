@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import weakref
+from collections.abc import Callable
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import crc32c
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +28,9 @@ from posepile_torch.archive.layout import (
 )
 from posepile_torch.archive.manifest import Manifest, read_manifest
 from posepile_torch.archive.opening import check_files, existing_folder
+from posepile_torch.archive.shard_reader import ShardReader
 from posepile_torch.errors import (
     ArchiveCorruptError,
-    ArchiveError,
     ManifestError,
     UnknownNameError,
 )
@@ -42,8 +42,16 @@ from posepile_torch.skeleton import Skeleton
 if TYPE_CHECKING:
     from posepile_torch.archive.legacy import LegacyArchive
 
-_FIELD = {name: position for position, name in enumerate(INDEX_DTYPE.names or ())}
-_KINDS = {ANNOTATIONS: "annotation", IMAGES: "image"}
+
+def _address_getter(kind: str) -> Callable[[tuple[int, ...]], tuple[int, int, int, int]]:
+    names = list(INDEX_DTYPE.names or ())
+    fields = ("shard", "offset", "bytes", "crc32c")
+    return itemgetter(*(names.index(f"{kind}_{field}") for field in fields))
+
+
+_annotation_address = _address_getter("annotation")
+_image_address = _address_getter("image")
+
 _FIX = "run `posepile verify` on the archive; restore it from a copy or convert it again"
 
 
@@ -77,8 +85,7 @@ class Archive:
         check_files(self.path, self.manifest)
         #: The rows of all records, read-only and memory-mapped; fields as in ``INDEX_DTYPE``.
         self.index: IndexArray = open_index(self.path / INDEX_FILE, self.manifest.totals.records)
-        self._descriptors: dict[str, int] = {}
-        self._finalizer = weakref.finalize(self, _close_all, self._descriptors)
+        self._shards = ShardReader(self.path)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -124,13 +131,13 @@ class Archive:
             IndexError: If there is no such row.
             ArchiveCorruptError: If the stored bytes are not those that were written.
         """
-        fields = self.index[row].item()
-        data = self._read(ANNOTATIONS, fields)
-        return decode_record(data, where=_Place(self, ANNOTATIONS, fields))
+        address = _annotation_address(self.index[row].item())
+        data = self._shards.read(ANNOTATIONS, *address)
+        return decode_record(data, where=_Place(self._shards, *address))
 
     def record_bytes(self, row: int) -> bytes:
         """Read one record in its stored form, CRC checked."""
-        return self._read(ANNOTATIONS, self.index[row].item())
+        return self._shards.read(ANNOTATIONS, *_annotation_address(self.index[row].item()))
 
     def image_bytes(self, row: int) -> bytes:
         """Read the JPEG of one record, CRC checked.
@@ -139,7 +146,7 @@ class Archive:
             IndexError: If there is no such row.
             ArchiveCorruptError: If the stored bytes are not those that were written.
         """
-        return self._read(IMAGES, self.index[row].item())
+        return self._shards.read(IMAGES, *_image_address(self.index[row].item()))
 
     def find(self, split: str, record_id: str) -> int:
         """Return the row of a record by its split and id.
@@ -160,8 +167,7 @@ class Archive:
         low, high = rows.start, rows.stop
         while low < high:  # addresses increase within a split
             middle = (low + high) // 2
-            fields = self.index[middle].item()
-            address = fields[_FIELD["annotation_shard"]], fields[_FIELD["annotation_offset"]]
+            address = _annotation_address(self.index[middle].item())[:2]
             if address == tuple(found):
                 return middle
             low, high = (middle + 1, high) if address < tuple(found) else (low, middle)
@@ -198,65 +204,11 @@ class Archive:
                 fix=_FIX,
             ) from None
 
-    # ---- reading ----
-
-    def _read(self, container: str, fields: tuple[int, ...]) -> bytes:
-        kind = _KINDS[container]
-        shard = shard_name(container, fields[_FIELD[f"{kind}_shard"]])
-        offset, size = fields[_FIELD[f"{kind}_offset"]], fields[_FIELD[f"{kind}_bytes"]]
-        descriptor = self._descriptors.get(shard)
-        try:
-            if descriptor is None:
-                descriptor = self._open(shard)
-            data = os.pread(descriptor, size, offset)
-        except (OSError, OverflowError) as error:
-            raise self._corrupt(f"cannot read: {error}", container, fields) from None
-        if len(data) != size:
-            raise self._corrupt(
-                f"the file ends after {len(data)} of {size} bytes", container, fields
-            )
-        if crc32c.crc32c(data) != fields[_FIELD[f"{kind}_crc32c"]]:
-            raise self._corrupt("CRC32C mismatch", container, fields)
-        return data
-
-    def _open(self, shard: str) -> int:
-        if not self._finalizer.alive:
-            raise ArchiveError("this archive was closed", where=self.path)
-        descriptor = os.open(self.path / shard, os.O_RDONLY | os.O_CLOEXEC)
-        # Two threads may get here at once; setdefault lets exactly one of them win.
-        kept = self._descriptors.setdefault(shard, descriptor)
-        if kept != descriptor:
-            os.close(descriptor)
-        return kept
-
-    def _corrupt(self, what: str, container: str, fields: tuple[int, ...]) -> ArchiveCorruptError:
-        kind = _KINDS[container]
-        shard, offset = fields[_FIELD[f"{kind}_shard"]], fields[_FIELD[f"{kind}_offset"]]
-        return ArchiveCorruptError(
-            f"stored bytes are damaged: {what}",
-            archive=self.path,
-            key=self._key_at(container, shard, offset),
-            shard=shard_name(container, shard),
-            offset=offset,
-            rule="every read is compared with the CRC32C taken when it was written",
-            fix=_FIX,
-        )
-
-    def _key_at(self, container: str, shard: int, offset: int) -> str | None:
-        try:
-            with open_container(self.path / container) as database:
-                row = database.execute(
-                    "SELECT path FROM files WHERE shard = ? AND offset = ?", (shard, offset)
-                ).fetchone()
-        except ArchiveCorruptError:
-            return None
-        return None if row is None else str(row[0])
-
     # ---- life ----
 
     def close(self) -> None:
         """Close the data files; reading afterwards is an error. More than once is fine."""
-        self._finalizer()
+        self._shards.close()
 
     def __enter__(self) -> Self:
         return self
@@ -276,21 +228,13 @@ class Archive:
 class _Place:
     """Where a record lies, put into words only if an error needs it."""
 
-    def __init__(self, archive: Archive, container: str, fields: tuple[int, ...]) -> None:
-        self._archive, self._container, self._fields = archive, container, fields
+    def __init__(self, shards: ShardReader, shard: int, offset: int, *_: int) -> None:
+        self._shards, self._shard, self._offset = shards, shard, offset
 
     def __str__(self) -> str:
-        kind = _KINDS[self._container]
-        shard = self._fields[_FIELD[f"{kind}_shard"]]
-        offset = self._fields[_FIELD[f"{kind}_offset"]]
-        key = self._archive._key_at(self._container, shard, offset)
-        name = shard_name(self._container, shard)
-        return f"{self._archive.path}, key {key}, file {name}, byte {offset}"
-
-
-def _close_all(descriptors: dict[str, int]) -> None:
-    while descriptors:
-        os.close(descriptors.popitem()[1])
+        key = self._shards.key_at(ANNOTATIONS, self._shard, self._offset)
+        name = shard_name(ANNOTATIONS, self._shard)
+        return f"{self._shards.folder}, key {key}, file {name}, byte {self._offset}"
 
 
 def _reopen(path: str, fingerprint: str) -> Archive:

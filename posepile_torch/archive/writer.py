@@ -16,9 +16,9 @@ from posepile_torch.archive.layout import (
     ANNOTATIONS,
     CONTAINERS,
     DEFAULT_SHARD_LIMIT_BYTES,
-    FLAG_ATTRIBUTES,
     IMAGES,
     building_folder,
+    flags_of,
     lock_file,
 )
 from posepile_torch.archive.lock import WriterLock
@@ -50,6 +50,10 @@ class ArchiveWriter:
     The caller reports its progress with :meth:`checkpoint`; a resumed write starts behind the
     last durable checkpoint, whose state is :attr:`resumed_state`. Whatever was added after it is
     gone and must be added again.
+
+    A writer is used by one thread at a time, and not by forked children: those must leave
+    through ``os._exit``, as the workers of ``multiprocessing`` do, because SQLite cannot be
+    carried over a fork.
 
     Args:
         root: Folder of archives; made if it is not there.
@@ -390,15 +394,6 @@ class ArchiveWriter:
                 where=self.root / self.name,
                 rule="after an error, a writer is left and opened anew: it resumes",
             )
-
-
-def flags_of(record: Record) -> int:
-    """Return the index flags of a record: what it has."""
-    return sum(
-        int(flag)
-        for flag, attribute in FLAG_ATTRIBUTES.items()
-        if getattr(record, attribute) is not None
-    )
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
