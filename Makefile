@@ -24,7 +24,7 @@ demo: install
 	$(BIN)/posepile demo --out $(OUT)
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: install
 	$(BIN)/ruff format --check .

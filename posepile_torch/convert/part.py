@@ -4,8 +4,8 @@ A part is written under a temporary name and renamed when complete, so that a ki
 leaves half a part under its final name. Its entries carry checksums and it ends with the unit's
 report; a rerun validates a part it finds and then skips the unit.
 
-Layout: the 8 bytes ``PPPART1\n``, then entries of a little-endian header (kind u8, length of the key
-u16, length of the data u32), the CRC32C of header, key and data, the key in UTF-8 and the data.
+Layout: the 8 bytes ``PPPART1\n``, then entries of a little-endian header (kind u8, length of the
+key u16, length of the data u32), the CRC32C of header, key and data, the key in UTF-8, the data.
 Kinds: 1 image, 2 record, 3 report (JSON, last entry, empty key).
 """
 
