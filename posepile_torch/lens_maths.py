@@ -119,11 +119,11 @@ class PolynomialFormula:
     def radius(self) -> float:
         """Radius up to which the map without tilt is strictly monotone in every direction.
 
-        The symmetric Jacobian of the radial part has the eigenvalues f'(r) and f(r)/r with
-        f(r) = r N/D; the other terms change an eigenvalue by at most their spectral norm,
-        (2 cross |t| + 2 |t + a|) r + 4 |b| r^3. The radius is where an eigenvalue may first leave
-        the limits of the local scale. All conditions are polynomials in r: the first positive root
-        among them is the answer.
+        The symmetric Jacobian of the radial part has the eigenvalues ``f'(r)`` and ``f(r) / r``
+        with ``f(r) = r N/D``; the other terms change an eigenvalue by at most their spectral norm,
+        ``(2 cross |t| + 2 |t + a|) r + 4 |b| r^3``. The radius is where an eigenvalue may first
+        leave the limits of the local scale. All conditions are polynomials in r: the first
+        positive root among them is the answer.
         """
         n, d = np.zeros(7), np.zeros(7)
         n[::2], d[::2] = self.numerator, self.denominator  # now in powers of r
