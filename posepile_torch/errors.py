@@ -253,6 +253,14 @@ class ConversionError(PosepileError):
     """A conversion cannot go on."""
 
 
+class RecipeError(PosepileError, ValueError):
+    """The numbers of a recipe contradict each other, or do not fit the data they are used on."""
+
+
+class BankError(PosepileError, ValueError):
+    """A bank of backgrounds or occluders cannot be built or read."""
+
+
 class MannequinError(PosepileError, ValueError):
     """Settings of the synthetic source that cannot be rendered, or a folder that is in use."""
 
