@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from posepile_torch import camera_checks
+from posepile_torch import camera_checks, rotations
 from posepile_torch.errors import CameraError
 from posepile_torch.lenses import LENS_MODELS, Lens
 
@@ -27,8 +27,6 @@ Floats = NDArray[np.float64]
 
 SAME_CENTRE_MM = 1e-6
 """Optical centres closer than this (plus 4 ulp of their size) are the same point."""
-
-_NEARLY_UPRIGHT = 1e-6  # sine of the angle to world_up below which roll has no meaning
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,10 +93,10 @@ class Camera:
         return cls(
             R=rotation,
             t=-camera_checks.inverse("R", rotation) @ translation,
-            K=np.asarray(K),
+            K=camera_checks.frozen_array("K", K, (3, 3)),
             size=size,
             lens=lens or Lens.none(),
-            world_up=np.asarray(world_up),
+            world_up=camera_checks.frozen_array("world_up", world_up, (3,)),
         )
 
     @classmethod
@@ -127,7 +125,8 @@ class Camera:
         K = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
         rotation = np.eye(3) if R is None else camera_checks.frozen_array("R", R, (3, 3))
         up = -rotation[1] if world_up is None else np.asarray(world_up)
-        return cls(R=rotation, t=np.asarray(t), K=np.array(K), size=size, world_up=up)
+        centre = camera_checks.frozen_array("t", t, (3,))
+        return cls(R=rotation, t=centre, K=np.array(K), size=size, world_up=up)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -292,29 +291,14 @@ class Camera:
             ray = self._R_inverse @ self.back_project(np.asarray(pixel))
         else:
             ray = _points(world_point, 3) - self.t
-        length = np.linalg.norm(ray)
-        if not (np.isfinite(length) and length > 0):
+        if ray.shape != (3,) or not (np.isfinite(ray).all() and ray.any()):
             raise CameraError(
                 f"cannot turn towards {world_point if pixel is None else pixel}",
-                rule="the target is finite, is not the optical centre and is inside the valid "
-                "region of the lens",
+                rule="the target is one finite point, not the optical centre, and inside the "
+                "valid region of the lens",
                 fix="check the target, or undistort the camera first",
             )
-        return dataclasses.replace(self, R=self._levelled_axes(ray / length))
-
-    def _levelled_axes(self, forward: Floats) -> Floats:
-        up = self.world_up / np.linalg.norm(self.world_up)
-        right = np.cross(forward, up)
-        if not np.linalg.norm(right) > _NEARLY_UPRIGHT:
-            # One of the two image axes is at least 45 degrees away from the new optical axis.
-            right = np.cross(np.cross(forward, self.R[0]), forward)
-            if np.linalg.norm(right) < 0.5 * np.linalg.norm(self.R[0]):
-                right = np.cross(self.R[1], forward)
-            if self.is_mirrored:
-                right = -right
-        right /= np.linalg.norm(right)
-        down = np.cross(forward, right)
-        return np.stack([-right if self.is_mirrored else right, down, forward])
+        return dataclasses.replace(self, R=rotations.levelled(ray, self.world_up, like=self.R))
 
     def rolled(self, angle_rad: float) -> Self:
         """Return the camera rolled about its optical axis.

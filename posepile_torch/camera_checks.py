@@ -49,6 +49,9 @@ def as_size(size: object, *, is_known: bool = True) -> tuple[int, int]:
     With ``is_known=False`` zero and negative sizes pass, for calibrations that lack the size; the
     gate refuses them later and can say where they came from.
     """
+    match size:  # the usual case, for the sake of speed
+        case (int(width), int(height)) if width > 0 and height > 0:
+            return int(width), int(height)
     try:
         values = np.asarray(size, dtype=np.float64)
     except (TypeError, ValueError):

@@ -307,7 +307,7 @@ def test_impossible_targets_are_refused():
     for arguments in ({}, {"world_point": [0, 0, 0], "pixel": [0, 0]}):
         with pytest.raises(CameraError, match="one target"):
             camera.turned_towards(**arguments)
-    for target in (camera.t, [np.nan, 0, 0], [np.inf, 0, 0]):
+    for target in (camera.t, [np.nan, 0, 0], [np.inf, 0, 0], np.ones((2, 3))):
         with pytest.raises(CameraError, match="cannot turn"):
             camera.turned_towards(target)
     folding = dataclasses.replace(camera, lens=Lens.brown_conrady((-0.3, 0, 0, 0, 0)))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posepile_torch.errors import CameraError
-from posepile_torch.rotations import from_quaternion, from_rotvec, to_rotvec
+from posepile_torch.rotations import from_quaternion, from_rotvec, levelled, to_rotvec
 
 vectors = st.lists(st.floats(-3, 3), min_size=3, max_size=3).map(np.array)
 
@@ -45,6 +45,17 @@ def test_batches_keep_their_shape():
     np.testing.assert_allclose(rotations[1, 3], from_rotvec(vectors[1, 3]))
     np.testing.assert_allclose(to_rotvec(rotations)[1, 3], to_rotvec(rotations[1, 3]))
     assert from_quaternion(np.ones((2, 5, 4))).shape == (2, 5, 3, 3)
+
+
+def test_levelled_axes_by_hand():
+    # Looking along x with z up: right is -y, down is -z.
+    expected = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+    up = np.array([0, 0, 3.0])
+    np.testing.assert_allclose(levelled(np.array([5.0, 0, 0]), up, like=np.eye(3)), expected)
+    mirrored = levelled(np.array([5.0, 0, 0]), up, like=np.diag([-1.0, 1, 1]))
+    np.testing.assert_allclose(mirrored, np.diag([-1, 1, 1]) @ expected)
+    # Straight up there is no level: the old x axis stays.
+    np.testing.assert_allclose(levelled(up, up, like=np.eye(3)), np.eye(3))
 
 
 def test_impossible_inputs_are_refused():
