@@ -34,6 +34,9 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"posepile_torch {release}"
 myst_heading_anchors = 3
+# Annotations name types without their module, and two modules may have a type of one name; such a
+# name is then printed without being unambiguous as a link, which is no fault of the text.
+suppress_warnings = ["ref.python"]
 
 default_role = "code"  # single backticks in a docstring are code, as they are in Markdown
 autodoc_default_options = {
