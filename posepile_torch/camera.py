@@ -369,7 +369,7 @@ class Camera:
         same camera again.
         """
         K = self.K.copy()
-        K[0, 1] *= -1
+        K[[0, 1], [1, 0]] *= -1
         K[0, 2] = self.size[0] - 1 - K[0, 2]
         R = self.R * np.array([[-1.0], [1.0], [1.0]])
         return dataclasses.replace(self, R=R, K=K, lens=self.lens.mirrored())

@@ -80,9 +80,10 @@ def reproject_image(
         least, most = _source_pixels_per_target_pixel(source, target)
         block = max(1, math.floor(least / supersample + 0.01))  # 3.9999 source pixels are four
         supersample = _enough_samples(most / block, supersample)
-    left, top, width, height = part = _needed_part(source, target, block)
-    pixels: Pixels = image[top : top + height, left : left + width]
-    source = source.cropped(part)
+    pixels: Pixels = image
+    if linear_light or block > 1:  # the less of the image to treat, the better
+        left, top, width, height = part = _needed_part(source, target, block)
+        pixels, source = image[top : top + height, left : left + width], source.cropped(part)
     if linear_light:
         pixels, border = light.to_linear(pixels, curve), light.to_linear(border, curve)
     if block > 1:
@@ -340,7 +341,7 @@ def _interpolation_flag(interpolation: str) -> int:
         raise ImageError(
             f"interpolation {interpolation!r}",
             rule=f"interpolation is one of {sorted(_INTERPOLATIONS)}",
-            fix="shrinking is antialiased in any case",
+            fix="linear is the default; cubic is sharper where the image grows",
         )
     return int(_INTERPOLATIONS[interpolation])
 

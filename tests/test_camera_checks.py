@@ -73,6 +73,7 @@ def test_the_gate_refuses_and_says_where(camera, message):
 def test_the_gate_passes_real_cameras_and_documented_mirrors():
     camera = real_camera()
     assert camera.validated(where="S1") is camera
+    broken(K=K_with(_10=1e-14)).validated()
     assert camera.flipped().validated(allow_mirror=True).is_mirrored
     with pytest.raises(CameraError, match="allow_mirror"):
         camera.flipped().validated()
