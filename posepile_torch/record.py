@@ -6,12 +6,17 @@ The fields and their conventions are those of :class:`Record`; the byte format i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+# Not imported where they are first used: a worker that is forked while another thread is in the
+# middle of an import would wait for that import for ever.
+from posepile_torch.camera import Camera
 from posepile_torch.errors import MaskError, PosepileError, RecordError
+from posepile_torch.lenses import Lens
+from posepile_torch.masks import Mask
 from posepile_torch.packing import (
     packed,
     read_array,
@@ -22,10 +27,6 @@ from posepile_torch.packing import (
 )
 from posepile_torch.record_fields import BodyParameters, DensePosePoints, Precision, Record
 from posepile_torch.record_rules import BODY_MODELS, GENDERS, SPLITS, validate_record
-
-if TYPE_CHECKING:
-    from posepile_torch.camera import Camera
-    from posepile_torch.masks import Mask
 
 __all__ = [
     "BODY_MODELS",
@@ -217,8 +218,6 @@ def _read_joints(stored: object, width: int, name: str, where: object) -> NDArra
 
 
 def _read_camera(stored: object, where: object) -> Camera:
-    from posepile_torch.camera import Camera, Lens
-
     fields = require_type(stored, dict, name="camera", where=where)
     matrices = {
         name: read_array(fields.get(key), np.float64, shape, name=f"camera.{key}", where=where)
@@ -249,8 +248,6 @@ def _build(kind: Any, where: object, **values: Any) -> Any:
 
 
 def _read_mask(stored: object, name: str, where: object) -> Mask:
-    from posepile_torch.masks import Mask
-
     fields = require_type(stored, dict, name=name, where=where)
     try:
         return Mask.from_record(fields)
