@@ -61,12 +61,11 @@ def smallest_float(values: Array, tolerance: float) -> Array:
     coordinates therefore stay float64. ``values`` must be finite.
     """
     source = np.asarray(values, np.float64)
-    for dtype in _FLOATS[:-1]:
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # an overflow gives inf, which is beyond every tolerance
+        for dtype in _FLOATS[:-1]:
             small = source.astype(dtype)
-        back = small.astype(np.float64)
-        if np.isfinite(back).all() and (np.abs(back - source) <= tolerance).all():
-            return np.ascontiguousarray(small)
+            if not (np.abs(small - source) > tolerance).any():
+                return np.ascontiguousarray(small)
     return np.ascontiguousarray(source, _FLOATS[-1])
 
 

@@ -27,6 +27,7 @@ from posepile_torch.packing import (
 )
 from posepile_torch.record_fields import BodyParameters, DensePosePoints, Precision, Record
 from posepile_torch.record_rules import BODY_MODELS, GENDERS, SPLITS, validate_record
+from posepile_torch.skeleton import Skeleton
 
 __all__ = [
     "BODY_MODELS",
@@ -48,15 +49,28 @@ _MAX_JOINTS = 1 << 20  # a SMPL-X mesh has 10475 vertices; refuses absurd alloca
 _NAMES = ("subject", "sequence", "camera_name", "activity", "scene", "track")
 
 
-def encode_record(record: Record, precision: Precision | None = None) -> bytes:
+def encode_record(
+    record: Record,
+    precision: Precision | None = None,
+    *,
+    skeleton: Skeleton | None = None,
+    where: object = None,
+) -> bytes:
     """Check a record and turn it into bytes.
 
     The result depends on the record and ``precision`` alone: equal records give equal bytes.
 
+    Args:
+        record: What to store.
+        precision: Tolerances for its joints; lossless if not given.
+        skeleton: If given, the joints are counted against it.
+        where: Archive, for the message.
+
     Raises:
         RecordError: If the record breaks a convention (see :func:`validate_record`).
+        JointCountError: If its arrays have another number of joints than ``skeleton``.
     """
-    validate_record(record)
+    validate_record(record, skeleton, where=where)
     precision = precision or Precision()
     fields: Fields = {
         "id": record.id,

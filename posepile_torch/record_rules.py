@@ -172,12 +172,13 @@ def _check_joints(record: Record, expected: int | None, where: object) -> None:
         array = getattr(record, name)
         if array is None:
             continue
+        _require(array.ndim > 0, f"{name} is a single number", "one entry per joint", where)
         expected = len(array) if expected is None else expected
         if len(array) != expected:
             raise JointCountError.of(expected, len(array), where=f"{where}, field {name}")
     if record.visible is not None:
         _require(
-            record.visible.ndim == 1 and np.isin(record.visible, (-1, 0, 1)).all(),
+            record.visible.ndim == 1 and (np.abs(record.visible.astype(np.int64)) <= 1).all(),
             f"visible holds {np.unique(record.visible).tolist()}",
             "-1 unknown, 0 occluded, 1 visible",
             where,

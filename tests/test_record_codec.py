@@ -258,6 +258,7 @@ REFUSED = {
     "infinite": {"joints3d": NAN_ROW * 0 + math.inf},
     "joints width": {"joints2d": np.zeros((3, 3))},
     "visible": {"visible": np.array([2])},
+    "visible number": {"visible": 1},
     "confidence": {"confidence": np.array([1.5])},
     "confidence nan": {"confidence": np.array([math.nan])},
     "raw absolute": {"raw": {"file": "/data/x.mp4"}},

@@ -29,7 +29,7 @@ from posepile_torch.archive.opening import (
     shard_sizes,
     shard_sizes_by_kind,
 )
-from posepile_torch.archive.reader import Archive
+from posepile_torch.archive.reader import Archive, open_archive
 from posepile_torch.archive.report import LEVELS, Findings, VerifyReport
 from posepile_torch.archive.shard_reader import ShardReader
 from posepile_torch.archive.storage import ends_crc32c, sha256_of
@@ -54,7 +54,8 @@ def verify_archive(
 ) -> VerifyReport:
     """Check an archive and report everything that is wrong with it.
 
-    Levels, each including the ones before it:
+    Of a PosePile archive (schema 0), which has no manifest, opening, CRCs, decoding and content
+    are checked, row by row. The levels, each including the ones before it:
 
     - ``quick``: manifest, files and sizes, hashes of everything but the shards, structure of the
       container indexes and of ``index.npy``, and their agreement.
@@ -82,7 +83,10 @@ def verify_archive(
     depth = LEVELS.index(level)
     findings = Findings()
     progress = on_progress or _no_progress
-    folder = existing_folder(check_archive_path(path))
+    given = check_archive_path(path)
+    if given.exists() and not ((given / MANIFEST_FILE).exists() or (given / INDEX_FILE).exists()):
+        return _verify_schema_0(given, level, findings, progress)
+    folder = existing_folder(given)
     try:
         manifest = read_manifest(folder)
     except SchemaVersionError:
@@ -107,6 +111,18 @@ def verify_archive(
             verify_records(archive, findings, is_semantic=depth >= 3, progress=progress)
     totals = manifest.totals
     return findings.report(folder, level, totals.records, totals.images)
+
+
+def _verify_schema_0(
+    path: Path, level: str, findings: Findings, progress: Progress
+) -> VerifyReport:
+    """Verify a PosePile archive: opening it, then reading, decoding and judging every row."""
+    from posepile_torch.archive.verify_records import verify_rows
+
+    with open_archive(path) as archive:
+        verify_rows(archive, findings, depth=LEVELS.index(level), progress=progress)
+        totals = archive.manifest.totals
+        return findings.report(archive.path, level, totals.records, totals.images)
 
 
 def _no_progress(what: str, done: int, total: int) -> None:

@@ -21,7 +21,7 @@ from posepile_torch.archive.semantics import semantic_findings
 from posepile_torch.archive.shard_reader import ShardReader
 from posepile_torch.archive.shards import Address
 from posepile_torch.errors import ArchiveCorruptError, ImageError, PosepileError
-from posepile_torch.images import decode_jpeg
+from posepile_torch.images import decode_image, decode_jpeg
 from posepile_torch.record import decode_record, validate_record
 
 _PROGRESS_EVERY = 100
@@ -52,6 +52,35 @@ def verify_records(
         finally:
             journal.close()
             shards.close()
+
+
+def verify_rows(archive: Archive, findings: Findings, *, depth: int, progress: Any) -> None:
+    """Read an archive that has nothing but its rows to be compared with.
+
+    Args:
+        archive: An archive of schema 0.
+        findings: Where problems are noted.
+        depth: Position of the level in ``LEVELS``.
+        progress: Called with what is done, how much of it, and of how much.
+    """
+    if depth == 0:
+        return
+    means_mm = archive.manifest.mean_bone_lengths_mm["train"]
+    for row in archive.split_range():
+        if row % _PROGRESS_EVERY == 0:
+            progress("reading rows", row, len(archive))
+        try:
+            image = archive.image_bytes(row)
+            record = archive.record(row)
+            if depth >= 2:
+                decode_image(image, where=record.image_key)
+                validate_record(record, archive.skeleton)
+        except PosepileError as error:
+            findings.add("record", f"row {row}: {error}")
+            continue
+        if depth >= 3:
+            for kind, message, is_warning in semantic_findings(record, archive.skeleton, means_mm):
+                findings.add(kind, f"{record.key}: {message}", is_warning=is_warning)
 
 
 class _RecordChecker:

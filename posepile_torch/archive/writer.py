@@ -35,7 +35,7 @@ from posepile_torch.archive.storage import check_free_space, remove_folder, stor
 from posepile_torch.errors import ArchiveError, RecordError, ResumeError
 from posepile_torch.images import jpeg_size
 from posepile_torch.keys import check_archive_name, check_archive_path, check_key, is_absolute_path
-from posepile_torch.record import Record, decode_record, encode_record, validate_record
+from posepile_torch.record import Record, decode_record, encode_record
 
 _CHECKPOINT_INTERVAL_S = 30.0
 
@@ -199,6 +199,11 @@ class ArchiveWriter:
             shards, jpeg, lambda address: self._journal.add_image(key, address, size)
         )
 
+    def has_image(self, key: str) -> bool:
+        """Tell whether an image is stored under ``key`` already."""
+        self._require_open()
+        return self._journal.find_image(key) is not None
+
     def add(self, record: Record) -> None:
         """Check and store a record; its image must have been added.
 
@@ -206,7 +211,9 @@ class ArchiveWriter:
             RecordError: If the record breaks a convention; nothing was stored then.
         """
         self._require_open()
-        validate_record(record, self.header.skeleton, where=self.name)
+        data = encode_record(
+            record, self.header.precision, skeleton=self.header.skeleton, where=self.name
+        )
         image = self._journal.find_image(record.image_key)
         if image is None or image[1] != record.image_size:
             stored = "not there" if image is None else f"{image[1]}"
@@ -215,7 +222,6 @@ class ArchiveWriter:
                 where=f"{self.name}: {record.key}",
                 rule="a record's image is stored before it and has the stated (width, height)",
             )
-        data = encode_record(record, self.header.precision)
         # What is counted is what readers will see, in its stored precision.
         stored_record = decode_record(data, where=f"{self.name}: {record.key}")
         self._journal_then_append(
