@@ -17,6 +17,7 @@ from posepile_torch.errors import RawFileTooLargeError, UnreadableRawFileError
 from posepile_torch.rawfiles import json_text, sniff
 
 _WHITESPACE = " \t\n\r"
+_NUMBER_CHARS = "+-.eE0123456789"
 _LONGEST_LITERAL = 12  # "-Infinity" and the escape "\\ud83d\\ude00" may straddle two chunks
 _MAX_ITEM_BYTES = 1 << 28
 
@@ -80,7 +81,9 @@ class _JsonStream:
         max_item_bytes: int,
         chunk_bytes: int,
     ) -> None:
-        self.path = sniff.check_file(path, max_bytes=None).path
+        checked = sniff.check_file(path, max_bytes=None)
+        self.path = checked.path
+        self.head = checked.head
         self.allow_nan = allow_nan
         self.max_item_bytes = max_item_bytes
         self.chunk_bytes = chunk_bytes
@@ -95,10 +98,9 @@ class _JsonStream:
         self.file: BinaryIO
 
     def __enter__(self) -> _JsonStream:
+        json_text.refuse_other_encodings(self.head, where=self.path)
+        start = len(json_text.UTF8_BOM) if self.head.startswith(json_text.UTF8_BOM) else 0
         self.file = self.path.open("rb")
-        head = self.file.read(4)
-        json_text.refuse_other_encodings(head, where=self.path)
-        start = len(json_text.UTF8_BOM) if head.startswith(json_text.UTF8_BOM) else 0
         self.file.seek(start)
         self.bytes_read = start
         self.origin = json_text.Origin(byte=start)
@@ -205,9 +207,10 @@ class _JsonStream:
             except ValueError as error:
                 self.fail(f"the JSON holds a bad number: {error}")
             else:
-                if end < len(self.text) or self.ended:  # a number could go on in the next chunk
+                following = self.text[end : end + _LONGEST_LITERAL]
+                if self.ended or following.lstrip(_NUMBER_CHARS):
                     self.at = end
-                    return value
+                    return value  # otherwise a number could go on in the next chunk
             self.fill()
 
     def may_be_incomplete(self, error: json.JSONDecodeError) -> bool:

@@ -143,7 +143,7 @@ def fail_on_syntax(
         fix = "fetch the file again, or correct it at this place"
     path = trail
     for at, _, _, frames in _walk(text, start):
-        if at >= error.pos:
+        if at >= error.pos or error.msg == "Extra data":
             break
         path = _path(frames, trail)
     rule = error.msg if cut else None

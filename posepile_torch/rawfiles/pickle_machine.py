@@ -317,6 +317,8 @@ class Machine:
 
 
 def _set_shell_state(shell: Shell, state: Any) -> None:
+    if state is shell:
+        return  # dictionary subclasses that name themselves as their state; it adds nothing
     halves = state if type(state) is tuple and len(state) == 2 else (state,)
     if all(half is None or type(half) in (dict, OrderedDict) for half in halves):
         merged: dict[Any, Any] = dict(shell.state) if isinstance(shell.state, dict) else {}

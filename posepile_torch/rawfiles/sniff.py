@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ GIB = 1 << 30
 DEFAULT_MAX_BYTES = 4 * GIB
 
 _HEAD_BYTES = 2048
+_RESERVE_BYTES = 1 << 22
 _ZERO_RUN = 64
 _UNFINISHED_SUFFIXES = (".part", ".partial", ".crdownload", ".download", ".aria2", ".filepart")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -142,9 +144,13 @@ def read_bytes(
 @contextlib.contextmanager
 def memory_guard(where: object, size_bytes: int) -> Iterator[None]:
     """Turn a failed allocation into an error that names the file and its size."""
+    reserve = bytearray(_RESERVE_BYTES)
     try:
         yield
-    except MemoryError:
+    except MemoryError as failure:
+        # The error needs some memory itself; what was built so far hangs on the frames.
+        del reserve
+        traceback.clear_frames(failure.__traceback__)
         raise RawFileTooLargeError(
             "the memory does not suffice to read this file",
             where=where,
