@@ -1,0 +1,1 @@
+"""The guided tour: a synthetic dataset becomes an archive, a trained network and a report."""
