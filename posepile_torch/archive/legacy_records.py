@@ -1,14 +1,14 @@
-"""One record in the form that PosePile and MeTRAbs stored it in (schema 0), read and written.
+"""One record in the form that PosePile and MeTRAbs stored it in (schema 0).
 
 Fields as in ``docs/interop.md``: ``impath``, ``bbox``, ``cam``, ``joints3d``, ``joints2d``,
 ``mask``, ``parameters``, ``densepose``. Lengths are millimetres, body-model translations metres.
 Nothing here knows where the bytes lie; that is :mod:`posepile_torch.archive.legacy`.
+:mod:`posepile_torch.archive.legacy_writing` writes them.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +19,9 @@ from posepile_torch.camera import Camera, Lens
 from posepile_torch.errors import CameraError, JointCountError, MaskError, RecordError
 from posepile_torch.keys import is_key
 from posepile_torch.masks import Mask
-from posepile_torch.packing import packed, read_array, require_type, unpacked
+from posepile_torch.packing import read_array, require_type
 from posepile_torch.record_fields import BodyParameters, DensePosePoints, Record
+from posepile_torch.record_rules import BODY_MODELS
 
 Fields = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -29,11 +30,6 @@ Floats = NDArray[np.float64]
 _FISHEYE_COEFFICIENTS = 4
 _BROWN_CONRADY_COUNTS = (5, 8, 12, 14)
 _GENDERS = {"n": "neutral", "m": "male", "f": "female"}
-_BODY_MODELS = ("smplx", "smplh", "smpl", "mano", "star")
-
-#: Limit below which PosePile stored joints as float16: the largest error, in mm or px.
-_FLOAT16_ERROR = 1.0
-_FLOAT16_BARYCENTRIC_ERROR = 0.01
 
 
 class RecordName(NamedTuple):
@@ -142,23 +138,21 @@ def decode_fields(
     )
 
 
-def _numbers(
-    stored: object, shape: tuple[int | None, ...], *, name: str, where: object
-) -> Floats:
+def _numbers(stored: object, shape: tuple[int | None, ...], *, name: str, where: object) -> Floats:
     """Read an array of floats or integers (or a short list of numbers) as float64."""
-    if type(stored) is list and shape == (len(stored),):
-        if all(type(value) in (int, float) for value in stored):
-            return np.array(stored, np.float64)
-    target = np.float64
+    if isinstance(stored, list) and shape == (len(stored),):
+        numbers = [value for value in stored if type(value) in (int, float)]
+        if len(numbers) == len(stored):
+            return np.array(numbers, np.float64)
     if type(stored) is dict and str(stored.get(b"type", ""))[1:2] in ("i", "u"):
         return read_array(stored, np.int64, shape, name=name, where=where).astype(np.float64)
-    return read_array(stored, target, shape, name=name, where=where)
+    return read_array(stored, np.float64, shape, name=name, where=where)
 
 
 def _vector(stored: object, *, name: str, where: object) -> Floats:
     """Read an array of one or two dimensions as a flat vector."""
     is_matrix = type(stored) is dict and len(_shape(stored)) == 2
-    shape = (None, None) if is_matrix else (None,)
+    shape: tuple[int | None, ...] = (None, None) if is_matrix else (None,)
     if type(stored) is list:
         shape = (len(stored),)
     return _numbers(stored, shape, name=name, where=where).ravel()
@@ -304,18 +298,18 @@ def body_from_values(
     Raises:
         RecordError: If something is missing, or the model or gender is not known.
     """
-    known = next((m for m in _BODY_MODELS if type(model) is str and model.startswith(m)), None)
+    known = "smplx" if type(model) is str and model.startswith("smplx") else model
     full_gender = _GENDERS.get(gender[:1].lower()) if type(gender) is str else None
     missing = [name for name in ("pose", "shape", "trans") if name not in vectors]
-    if known is None or full_gender is None or missing:
+    if known not in BODY_MODELS or full_gender is None or missing:
         raise RecordError(
             f"field 'parameters': type {model!r}, gender {gender!r}, "
             f"missing {', '.join(missing) or 'nothing'}",
             where=where,
-            rule=f"type is one of {_BODY_MODELS}, gender begins with one of {tuple(_GENDERS)}",
+            rule=f"type is one of {BODY_MODELS}, gender begins with one of {tuple(_GENDERS)}",
         )
     return BodyParameters(
-        model=known,
+        model=str(known),
         gender=full_gender,
         pose=vectors["pose"],
         betas=vectors["shape"],
@@ -338,136 +332,3 @@ def _read_densepose(stored: object, where: object) -> DensePosePoints:
     return DensePosePoints(
         points=arrays["imcoords"], faces=faces, barycentrics=arrays["barycoords"]
     )
-
-
-# ---- writing ----
-
-
-def inexpressible(record: Record) -> str | None:
-    """Return why a record has no form in schema 0, or None if it has one."""
-    camera = record.camera
-    if camera is None:
-        return None
-    if camera.is_mirrored:
-        return "the camera is mirrored, and a rotation vector holds no reflection"
-    model, coefficients = camera.lens.model, camera.lens.coefficients
-    if model == "h36m-toolbox" and any(coefficients):
-        return "the lens follows the Human3.6M toolbox model"
-    if model == "brown-conrady" and any(coefficients[12:]):
-        return "the lens has tilt coefficients"
-    if model == "kannala-brandt" and not any(coefficients):
-        return "a fisheye lens whose coefficients are all zero reads back as no lens"
-    return None
-
-
-def lost_fields(record: Record) -> Iterator[str]:
-    """Yield the name of every field of a record that schema 0 does not hold."""
-    for name in (
-        "joints3d_univ", "visible", "confidence", "subject", "sequence", "camera_name",
-        "activity", "scene", "track",
-    ):  # fmt: skip
-        if getattr(record, name) is not None:
-            yield name
-    if record.frame != -1:
-        yield "frame"
-    if record.raw:
-        yield "raw"
-    if record.person_mask is not None and record.scene_mask is not None:
-        yield "person_mask"
-
-
-def encode_legacy(record: Record, *, float16: bool = False) -> bytes:
-    """Write a record in the form of schema 0.
-
-    A person mask is stored where there is no scene mask: the format has room for one. Cameras
-    keep float64; joints, box and DensePose points are float32.
-
-    Args:
-        record: A record for which :func:`inexpressible` has nothing to say.
-        float16: Store what PosePile itself stored: joints as float16 where no error reaches
-            1 mm or 1 px, boxes rounded to whole pixels, cameras in float32.
-    """
-    real = np.float32 if float16 else np.float64
-    fields: Fields = {"impath": record.image_key}
-    fields["bbox"] = (
-        np.round(record.box).astype(np.int16) if float16 else record.box.astype(np.float32)
-    )
-    if record.camera is not None:
-        fields["cam"] = _camera_fields(record.camera, real)
-    for name in ("joints3d", "joints2d"):
-        if (joints := getattr(record, name)) is not None:
-            fields[name] = _joint_fields(joints, float16)
-    mask = record.person_mask if record.scene_mask is None else record.scene_mask
-    if mask is not None:
-        fields["mask"] = mask.to_record()
-    if record.body is not None:
-        fields["parameters"] = _body_fields(record.body)
-    if record.densepose is not None:
-        fields["densepose"] = _densepose_fields(record.densepose, float16)
-    return packed(fields)
-
-
-def _camera_fields(camera: Camera, real: Any) -> Fields:
-    fields: Fields = {
-        "rotvec_w2c": rotations.to_rotvec(camera.R).astype(real),
-        "loc": camera.t.astype(real),
-        "intr": np.ascontiguousarray(camera.K[:2], real),
-        "up": camera.world_up.astype(real),
-    }
-    if not camera.lens.is_ideal:
-        fields["distcoef"] = np.array(camera.lens.coefficients[:12], real)
-    return fields
-
-
-def _joint_fields(joints: Floats, float16: bool) -> Fields:
-    known = np.isfinite(joints).all(axis=1)
-    rows = joints[known].astype(np.float32)
-    ids = np.flatnonzero(known).astype(np.uint16)
-    return {
-        "rows": _halved(rows, _FLOAT16_ERROR) if float16 else rows,
-        "i_rows": ids[:0] if known.all() else ids,
-    }
-
-
-def _halved(values: NDArray[np.float32], limit: float) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
-        half = values.astype(np.float16)
-    with np.errstate(invalid="ignore"):
-        is_close = bool((np.abs(values - half.astype(np.float32)) < limit).all())
-    return half if is_close else values
-
-
-def _body_fields(body: BodyParameters) -> Fields:
-    fields: Fields = {
-        "type": body.model,
-        "gender": body.gender,
-        "pose": body.pose,
-        "shape": body.betas,
-        "trans": body.translation,
-    }
-    if body.expression is not None:
-        fields["expression"] = body.expression
-    if body.kid_factor != 0.0:
-        fields["kid_factor"] = float(body.kid_factor)
-    if body.scale != 1.0:
-        fields["scale"] = float(body.scale)
-    return fields
-
-
-def _densepose_fields(points: DensePosePoints, float16: bool) -> Fields:
-    imcoords = points.points.astype(np.float32)
-    barycoords = points.barycentrics.astype(np.float32)
-    return {
-        "imcoords": _halved(imcoords, _FLOAT16_ERROR) if float16 else imcoords,
-        "i_faces": points.faces.astype(np.uint16),
-        "barycoords": _halved(barycoords, _FLOAT16_BARYCENTRIC_ERROR) if float16 else barycoords,
-    }
-
-
-def unpacked_fields(data: bytes, *, where: object) -> Fields:
-    """Read the bytes of a stored record or of ``metadata.msgpack`` without trusting them.
-
-    Raises:
-        RecordError: If they are no MessagePack map.
-    """
-    return unpacked(data, where=where)

@@ -9,7 +9,7 @@ from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +38,6 @@ from posepile_torch.keys import check_archive_path
 from posepile_torch.record import Record, decode_record
 from posepile_torch.record_rules import SPLITS
 from posepile_torch.skeleton import Skeleton
-
-if TYPE_CHECKING:
-    from posepile_torch.archive.legacy import LegacyArchive
 
 
 def _address_getter(kind: str) -> Callable[[tuple[int, ...]], tuple[int, int, int, int]]:
@@ -250,18 +247,21 @@ def _reopen(path: str, fingerprint: str) -> Archive:
     return archive
 
 
-def open_archive(path: str | os.PathLike[str]) -> Archive | LegacyArchive:
+def open_archive(path: str | os.PathLike[str]) -> Archive:
     """Open an archive of any supported schema.
 
-    A folder with a manifest (or an index) is an :class:`Archive`; any other BareCat archive is
-    read as a PosePile archive (schema 0).
+    A folder with a manifest (or an index) is a plain :class:`Archive`; any other BareCat archive
+    is read as a PosePile archive (schema 0), by the subclass
+    :class:`~posepile_torch.archive.legacy.LegacyArchive`.
 
     Raises:
         ArchiveError: Of the kinds that :class:`Archive` raises.
     """
     given = check_archive_path(path)
     is_schema_1 = (given / MANIFEST_FILE).exists() or (given / INDEX_FILE).exists()
-    if is_schema_1 or not given.exists():
+    # The index of an old BareCat container is a file of a longer name.
+    has_old_index = given.with_name(f"{given.name}-sqlite-index").is_file()
+    if is_schema_1 or not (given.exists() or has_old_index):
         return Archive(given)
     from posepile_torch.archive.legacy import LegacyArchive
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import crc32c
@@ -24,10 +25,13 @@ class ShardReader:
 
     Args:
         folder: Folder of the archive.
+        checksum: What was computed from the bytes of every entry; old BareCat versions took
+            another checksum than CRC32C.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, checksum: Callable[[bytes], int] = crc32c.crc32c) -> None:
         self.folder = folder
+        self._checksum = checksum
         self._descriptors: dict[tuple[str, int], int] = {}
         self._finalizer = weakref.finalize(self, _close_all, self._descriptors)
 
@@ -47,8 +51,9 @@ class ShardReader:
         if len(data) != size:
             short = f"the file ends after {len(data)} of {size} bytes"
             raise self._corrupt(short, container, shard, offset)
-        if crc32c.crc32c(data) != crc:
-            raise self._corrupt("CRC32C mismatch", container, shard, offset)
+        if self._checksum(data) != crc:
+            name = "CRC32C" if self._checksum is crc32c.crc32c else "checksum"
+            raise self._corrupt(f"{name} mismatch", container, shard, offset)
         return data
 
     def _open(self, container: str, shard: int) -> int:
