@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posepile_torch.mannequin import shadows
-from posepile_torch.mannequin.samples import Samples, halved, is_empty
+from posepile_torch.mannequin.samples import Samples, Window, halved, is_empty
 from posepile_torch.mannequin.scene import TEXEL_MM, Scene
 from posepile_torch.mannequin.shadows import Shadows
 
 Floats = NDArray[np.floating[Any]]
+
+_INWARDS = np.array([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]])
+_FLOOR = 3  # the row of _INWARDS that points up
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,66 +41,77 @@ class Backdrop:
 
     @classmethod
     def seen(cls, scene: Scene, samples: Samples, static: Shadows) -> Backdrop:
-        """Cast the rays of a camera at the room."""
-        hits = _Hits(scene, samples)
+        """Cast the rays of a camera at the room.
+
+        Args:
+            scene: The room.
+            samples: The rays.
+            static: Shadows of everything that does not move.
+        """
+        hits = _Hits(scene, samples, static)
         hits.cast_at_crates()
         hits.cast_at_decor()
-        points = hits.direction * hits.depth[..., None] + samples.centre
-        lit = static.lit(points.reshape(-1, 3), hits.normal.reshape(-1, 3))
-        lit = lit.reshape(points.shape[:-1])
-        reach = shadows.TEXEL_MM * shadows.SIDE / 2 - 50
-        lit[hits.is_floor | (np.abs(points) > reach).any(axis=-1)] = 1
-        light = scene.lamp.shading(hits.normal.reshape(-1, 3), lit.reshape(-1, 1))
-        light = light.reshape(points.shape) * hits.colour
-        light *= _corner_shade(points, scene)[..., None]
-        place = halved(points)[..., [0, 2]] / shadows.TEXEL_MM + (shadows.SIDE - 1) / 2
-        place[halved(hits.is_floor.astype(np.float32)) < 0.5] = -10
-        return cls(
-            depth=hits.depth.astype(np.float32),
-            light=halved(light).astype(np.float32),
-            floor_columns=np.ascontiguousarray(place[..., 0], np.float32),
-            floor_rows=np.ascontiguousarray(place[..., 1], np.float32),
+        x, y, z = hits.points()
+        light = halved(hits.light * _corner_shade(x, y, z, scene)[..., None])
+        off_floor = halved(hits.is_floor.astype(np.float32)) < 0.5
+        columns, rows = (
+            halved(place) / np.float32(shadows.TEXEL_MM) + (shadows.SIDE - 1) / 2
+            for place in (x, z)
         )
+        columns[off_floor] = rows[off_floor] = -10
+        return cls(hits.depth, light, columns, rows)
 
 
 class _Hits:
-    """The nearest surface along each ray so far."""
+    """The nearest surface along each ray so far: its depth and its light."""
 
-    def __init__(self, scene: Scene, samples: Samples) -> None:
-        self.scene, self.samples = scene, samples
-        rays = np.stack([samples.x, samples.y, np.ones_like(samples.x)], axis=-1)
-        self.direction = samples.to_world_axes(rays)
-        low = np.array([-scene.half[0], 0, -scene.half[1]], np.float32)
-        high = np.array([scene.half[0], scene.height, scene.half[1]], np.float32)
-        safe = np.where(np.abs(self.direction) < 1e-9, np.float32(1e-9), self.direction)
-        exits = np.where(safe > 0, high - samples.centre, low - samples.centre) / safe
-        axis = exits.argmin(axis=-1)
-        self.depth = np.take_along_axis(exits, axis[..., None], -1)[..., 0]
-        onwards = np.take_along_axis(safe, axis[..., None], -1)[..., 0] > 0
-        inwards = np.where(onwards, np.float32(-1), np.float32(1))
-        self.normal = inwards[..., None] * np.eye(3, dtype=np.float32)[axis]
-        self.is_floor = (axis == 1) & ~onwards
-        self.colour = np.empty_like(self.direction)
-        self.colour[...] = scene.ceiling
-        self._paint(axis, onwards)
+    def __init__(self, scene: Scene, samples: Samples, static: Shadows) -> None:
+        self.scene, self.samples, self.static = scene, samples, static
+        x, y = samples.x, samples.y
+        self.direction = tuple(x * row[0] + y * row[1] + row[2] for row in samples.to_world)
+        self.depth = np.full(samples.shape, np.inf, np.float32)
+        face = np.zeros(samples.shape, np.uint8)
+        low, high = (
+            (-scene.half[0], 0.0, -scene.half[1]),
+            (scene.half[0], scene.height, scene.half[1]),
+        )
+        for axis, direction in enumerate(self.direction):
+            for side, bound in enumerate((high[axis], low[axis])):
+                gap = np.float32(bound - samples.centre[axis])
+                outwards = direction > 1e-9 if side == 0 else direction < -1e-9
+                exit_depth = np.where(outwards, gap / np.where(outwards, direction, 1), np.inf)
+                nearer = exit_depth < self.depth
+                np.copyto(self.depth, exit_depth, where=nearer)
+                face[nearer] = 2 * axis + side
+        self.is_floor = face == _FLOOR
+        self._paint(face)
 
-    def _paint(self, axis: NDArray[np.intp], onwards: NDArray[np.bool_]) -> None:
-        """Look up the bitmaps of floor and walls."""
+    def points(self) -> tuple[Floats, Floats, Floats]:
+        """World coordinates of what the rays hit."""
+        x, y, z = (
+            direction * self.depth + centre
+            for direction, centre in zip(self.direction, self.samples.centre, strict=True)
+        )
+        return x, y, z
+
+    def _paint(self, face: NDArray[np.uint8]) -> None:
+        """Look up the bitmaps of floor and walls; nothing shades them here."""
         scene = self.scene
-        x, y, z = (self.direction[..., i] * self.depth + self.samples.centre[i] for i in range(3))
+        x, y, z = self.points()
+        shading = scene.lamp.shading(_INWARDS.astype(np.float32), np.ones((6, 1), np.float32))
+        self.light = np.empty((*face.shape, 3), np.float32)
+        self.light[...] = np.array(scene.ceiling) * shading[2]
         floor = self.is_floor
         column, row = (x[floor] + scene.half[0]) / TEXEL_MM, (z[floor] + scene.half[1]) / TEXEL_MM
-        self.colour[floor] = _looked_up(scene.floor, column, row)
+        self.light[floor] = _looked_up(scene.floor, column, row) * shading[_FLOOR]
         first = 0
-        for wall, (across, along, half) in enumerate(
-            [(0, z, scene.half[1]), (0, z, scene.half[1]), (2, x, scene.half[0])]
-            + [(2, x, scene.half[0])]
-        ):
+        for wall, along in ((0, z), (1, z), (4, x), (5, x)):
+            half = scene.half[1] if wall < 2 else scene.half[0]
             columns = int(2 * half / TEXEL_MM)
-            here = (axis == across) & (onwards == (wall % 2 == 0))
+            here = face == wall
             column = np.clip((along[here] + half) / TEXEL_MM, 0, columns - 1)
             row = (scene.height - y[here]) / TEXEL_MM
-            self.colour[here] = _looked_up(scene.walls, first + column, row)
+            self.light[here] = _looked_up(scene.walls, first + column, row) * shading[wall]
             first += columns
 
     def cast_at_crates(self) -> None:
@@ -108,13 +122,13 @@ class _Hits:
             (window,) = samples.windows_of_boxes(samples.camera.to_camera(crate.corners()[None]))
             if is_empty(window):
                 continue
-            direction = self.direction[window]
-            rays = (direction[..., 0], direction[..., 1], direction[..., 2])
-            entry, face = crate.entry(start, rays)
+            x, y, z = (direction[window] for direction in self.direction)
+            entry, face = crate.entry(start, (x, y, z))
             hit = entry < self.depth[window]
-            normal = crate.normals(face[hit])
-            towards = np.sign(-np.sum(normal * direction[hit], axis=-1, keepdims=True))
-            self._put(window, hit, entry, crate.colour, normal * towards)
+            rays = np.stack([x[hit], y[hit], z[hit]], axis=-1)
+            normal = crate.normals(face[hit]).astype(np.float32)
+            normal *= np.sign(-np.sum(normal * rays, axis=-1, keepdims=True))
+            self._put(window, hit, entry, np.array(crate.colour), rays, normal)
 
     def cast_at_decor(self) -> None:
         """Put the round furniture before what is behind it."""
@@ -127,14 +141,23 @@ class _Hits:
             hit = entry < self.depth[window]
             points = samples.points(window, hit, entry[hit])
             normal = samples.to_world_axes(local.normals(index, points))
-            self._put(window, hit, entry, self.scene.decor_colours[index], normal)
+            rays = np.stack([direction[window][hit] for direction in self.direction], axis=-1)
+            self._put(window, hit, entry, self.scene.decor_colours[index], rays, normal)
 
     def _put(
-        self, window: Any, hit: NDArray[np.bool_], entry: Floats, colour: Any, normal: Floats
+        self,
+        window: Window,
+        hit: NDArray[np.bool_],
+        entry: Floats,
+        colour: Floats,
+        rays: Floats,
+        normal: Floats,
     ) -> None:
+        """Set a nearer surface for the samples of a window that hit it."""
+        points = rays * entry[hit][:, None].astype(np.float32) + self.samples.centre
+        lit = self.static.lit(points, normal)[:, None]
         self.depth[window][hit] = entry[hit]
-        self.colour[window][hit] = colour
-        self.normal[window][hit] = normal
+        self.light[window][hit] = colour * self.scene.lamp.shading(normal, lit)
         self.is_floor[window][hit] = False
 
 
@@ -145,11 +168,11 @@ def _looked_up(bitmap: Floats, column: Floats, row: Floats) -> Floats:
     return np.asarray(bitmap.reshape(-1, 3).take(row * columns + column, axis=0))
 
 
-def _corner_shade(points: Floats, scene: Scene) -> Floats:
+def _corner_shade(x: Floats, y: Floats, z: Floats, scene: Scene) -> Floats:
     """Rooms are darker in their corners and away from the middle."""
-    x, y, z = (points[..., i] for i in range(3))
-    shade = 1.06 - 0.28 * (x * x + z * z) / np.float32(4500**2)
+    shade = 1.06 - 0.28 / 4500**2 * (x * x + z * z)
     for gap in (scene.half[0] - np.abs(x), scene.half[1] - np.abs(z), y, scene.height - y):
         # A surface has no gap to its own plane, which must not darken it.
-        shade *= np.where(gap < 1, np.float32(1), 1 - 0.3 * np.exp(-np.maximum(gap, 0) / 260))
-    return shade
+        near = (gap > 1) & (gap < 1500)
+        shade[near] *= 1 - 0.3 * np.exp(gap[near] / -260)
+    return np.asarray(shade)

@@ -6,7 +6,7 @@ joint is the point about which the parts beside it turn; the head top and the to
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ JOINTS = (
 
 CONES = (
     "neck", "ltrap", "rtrap", "luparm", "ruparm", "lforearm", "rforearm", "lhand", "rhand",
-    "lthigh", "rthigh", "lshank", "rshank", "lfoot", "rfoot", "lheel", "rheel",
+    "lthigh", "rthigh", "lshank", "rshank", "lfoot", "rfoot", "lheel", "rheel", "lflank",
+    "rflank",
 )
 # fmt: on
 """Parts of a body that are round cones."""
@@ -39,8 +40,8 @@ _COVERED_BY = {
     "htop": "head hair",
     "head": "head hair neck mane nose",
     "neck": "neck chest ltrap rtrap mane",
-    "spin": "abdomen chest pelvis",
-    "pelv": "pelvis abdomen",
+    "spin": "abdomen chest pelvis lflank rflank",
+    "pelv": "pelvis abdomen lflank rflank",
     "sho": "uparm",
     "elb": "uparm forearm",
     "wri": "forearm hand",
@@ -101,10 +102,6 @@ class Proportions:
         if not values["hair"]:
             values["mane"] = 0.0
         return cls(**{name: round(float(value), 3) for name, value in values.items()})
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the proportions as plain JSON values."""
-        return asdict(self)
 
     @property
     def thigh_mm(self) -> float:
@@ -274,11 +271,19 @@ def _limbs(body: Proportions, where: dict[str, Floats], targets: Targets) -> dic
     """Centres and radii of the balls of every round cone."""
     h = body.height_mm
     lean = h * (0.6 + 0.4 * body.girth)  # limbs gain less girth than the trunk
+    thick = h * body.girth
     cones: dict[str, _Cone] = {"neck": (where["neck"], where["head"], 0.034 * lean, 0.03 * lean)}
     for side, name in enumerate("lr"):
         shoulder, elbow, wrist = (where[name + joint] for joint in ("sho", "elb", "wri"))
         hip, knee, ankle, toe = (where[name + joint] for joint in ("hip", "kne", "ank", "toe"))
         hand = wrist + (wrist - elbow) * (0.062 * h / body.forearm_mm)
+        sign = 1 - 2 * side
+        ribs = where["spin"] + _carried(
+            targets.chest_turn, sign * 0.046 * body.shoulders * thick, 0.1 * body.trunk * h, 0
+        )
+        waist = where["pelv"] + _carried(
+            targets.pelvis_turn, sign * 0.042 * body.hips * thick, 0.045 * h, -0.002 * h
+        )
         down = 0.02 * h - body.ankle_mm
         heel = ankle + _carried(targets.foot_turn[:, side], 0, down, -0.026 * h)
         cones |= {
@@ -290,6 +295,7 @@ def _limbs(body: Proportions, where: dict[str, Floats], targets: Targets) -> dic
             f"{name}shank": (knee, ankle, 0.036 * lean, 0.022 * lean),
             f"{name}foot": (ankle, toe, 0.024 * h, 0.0165 * h),
             f"{name}heel": (ankle, heel, 0.022 * h, 0.02 * h),
+            f"{name}flank": (ribs, waist, 0.05 * thick, 0.043 * thick),
         }
     return cones
 

@@ -31,14 +31,15 @@ class Place:
         heading: Direction the person faces at first.
         orbit_mm: Radius of the circle about the origin on which the person walks.
         azimuth: Where on that circle the walk begins.
-        direction: 1 to walk from +z towards +x, -1 for the other way round.
+        turning: Angle walked along the circle in a second, positive from +z towards +x; the same
+            for all people of a take, so that nobody runs into anybody.
     """
 
     spot: tuple[float, float]
     heading: float
     orbit_mm: float
     azimuth: float
-    direction: float
+    turning: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,12 +76,11 @@ def act(
 
 def _walking(body: Proportions, place: Place, t: Floats, rng: np.random.Generator) -> _Course:
     leg = body.thigh_mm + body.shank_mm
-    speed = rng.uniform(1.0, 1.35) * leg  # millimetres per second: a stroll
-    step_s = float(rng.uniform(0.5, 0.6))
-    turning = speed / place.orbit_mm * place.direction
+    speed = abs(place.turning) * place.orbit_mm  # millimetres per second: a stroll
+    step_s = float(rng.uniform(0.55, 0.68) * leg / speed)
 
     def azimuth(s: Floats) -> Floats:
-        return place.azimuth + turning * s
+        return place.azimuth + place.turning * s
 
     def ground(s: Floats) -> Floats:
         return place.orbit_mm * np.stack([np.sin(azimuth(s)), np.cos(azimuth(s))], axis=-1)
@@ -96,7 +96,7 @@ def _walking(body: Proportions, place: Place, t: Floats, rng: np.random.Generato
         arms[side] = np.stack([sideways, -0.93 * np.cos(angle), 0.93 * np.sin(angle)], axis=-1)
     return _Course(
         ground=ground,
-        heading=lambda s: azimuth(s) + np.copysign(np.pi / 2, turning),
+        heading=lambda s: azimuth(s) + np.copysign(np.pi / 2, place.turning),
         step_s=step_s,
         sink_mm=leg * (1 - np.sqrt(0.985**2 - reach**2)) + 0.008 * leg * np.cos(2 * gait),
         pelvis_yaw=-0.1 * lead,

@@ -107,22 +107,20 @@ class Outfit:
             points: Points on the surface of that solid.
         """
         name = PARTS[part]
+        if name in ("abdomen", "chest") or name.endswith(("flank", "trap")):
+            return self._shirt(solids, points)
         if name in CONES:
-            return self._on_cone(name, part, solids, points)
+            return self._on_limb(name, part, solids, points)
         unit = solids.inside_unit_ball(part, points)
         if name == "head":
             return self._face(unit)
-        if name in ("abdomen", "chest"):
-            return self._shirt(name, unit, solids, part)
         plain = {"pelvis": self.trousers, "nose": self.skin, "hair": self.hair, "mane": self.hair}
         return _filled(plain[name], len(points))
 
-    def _on_cone(self, name: str, part: int, solids: Solids, points: Floats) -> Floats:
+    def _on_limb(self, name: str, part: int, solids: Solids, points: Floats) -> Floats:
         """Cloth up to a seam across the limb, skin beyond it."""
         if name == "neck" or name.endswith("hand"):
             return _filled(self.skin, len(points))
-        if name.endswith("trap"):
-            return _filled(self.shirt, len(points))
         if name.endswith(("foot", "heel")):
             return _filled(self.shoes, len(points))
         cloth, reach = (
@@ -132,20 +130,15 @@ class Outfit:
         covered = solids.along(part, points)[:, None] < reach
         return np.where(covered, _row(cloth), _row(self.skin))
 
-    def _shirt(self, name: str, unit: Floats, solids: Solids, part: int) -> Floats:
-        ellipsoid = ELLIPSOIDS.index(name)
-        if not self.stripe_mm:
-            badge = (name == "chest") & (unit[:, 2] > 0)
-            marked = badge & (unit[:, 0] ** 2 + ((unit[:, 1] - 0.15) * 1.3) ** 2 < 0.16)
+    def _shirt(self, solids: Solids, points: Floats) -> Floats:
+        """Stripes or a badge, in the frame of the chest, so that they run on over all parts."""
+        chest = PARTS.index("chest")
+        x, y, z = solids.inside_unit_ball(chest, points).T
+        if self.stripe_mm:
+            upright = solids.maps[ELLIPSOIDS.index("chest")][1]
+            marked = (y / np.linalg.norm(upright) // self.stripe_mm) % 2 == 0
         else:
-            # Heights in millimetres above the centre of the chest, which both parts share in the
-            # frame of the chest: the stripes run on from one to the other.
-            upright = solids.maps[ellipsoid][1]
-            chest = solids.centres[ELLIPSOIDS.index("chest")]
-            scale = np.linalg.norm(upright)
-            offset = (solids.centres[ellipsoid] - chest) @ upright / scale
-            height = unit[:, 1] / scale + offset
-            marked = (height // self.stripe_mm) % 2 == 0
+            marked = (z > 0) & (x * x + ((y - 0.15) * 1.3) ** 2 < 0.16)
         return np.where(marked[:, None], _row(self.trim), _row(self.shirt))
 
     def _face(self, unit: Floats) -> Floats:

@@ -1,6 +1,6 @@
-"""Writing a synthetic data set in its raw layout, which ``docs/mannequin.md`` describes.
+"""Writing a synthetic dataset in its raw layout, which ``docs/mannequin.md`` describes.
 
-The raw files have conventions of their own, as those of every public data set: metres,
+The raw files have conventions of their own, as those of every public dataset: metres,
 translation vectors instead of optical centres, joints from the head down, frames counted from one.
 What is rendered is in millimetres; only the writing changes units.
 """
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from posepile_torch.errors import MannequinError, require
 from posepile_torch.mannequin import storage
 from posepile_torch.mannequin.body import JOINTS
 from posepile_torch.mannequin.marks import with_marks
-from posepile_torch.mannequin.render import Figure, Picture, View
+from posepile_torch.mannequin.render import Figure, View
 from posepile_torch.mannequin.shadows import Shadows
 from posepile_torch.mannequin.takes import (
     MannequinOptions,
@@ -50,7 +51,7 @@ def write_raw(
     jobs: int = 1,
     on_take: Callable[[Take], None] | None = None,
 ) -> Path:
-    """Render a data set and return its folder.
+    """Render a dataset and return its folder.
 
     The same options give the same bytes, whatever the number of jobs, as long as NumPy, OpenCV
     and the encoders stay the same. Everything is written beside ``root`` and renamed at the end,
@@ -85,13 +86,13 @@ def _complete_or_absent(root: Path) -> Iterator[Path]:
         raise MannequinError(
             "there is something already",
             where=root,
-            rule="a data set is rendered into a new or empty folder",
+            rule="a dataset is rendered into a new or empty folder",
             fix="choose another folder, or remove this one",
         )
     root.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".rendering", dir=root.parent))
     try:
-        folder.chmod(0o755)  # temporary folders are private, data sets are not
+        folder.chmod(0o755)  # temporary folders are private, datasets are not
         yield folder
         if root.exists():
             root.rmdir()
@@ -109,9 +110,7 @@ def _rendered(
             write_take(folder, options, take)
             yield take
         return
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # forking would copy the caller's threads' locks
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
     with ProcessPoolExecutor(min(jobs, len(takes)), mp_context=context) as pool:
         futures = [pool.submit(write_take, folder, options, take) for take in takes]
         try:
@@ -158,19 +157,29 @@ def write_take(root: Path, options: MannequinOptions, take: Take) -> None:
     entries = [_camera_entry(name, camera) for name, camera in cameras]
     storage.write_json(folder / "cameras.json", {"cameras": entries})
     people = [
-        {"label": number + 1, "subject": subject.name, "proportions": subject.body.to_dict()}
-        for number, subject in enumerate(performance.subjects)
+        _person_entry(number + 1, subject) for number, subject in enumerate(performance.subjects)
     ]
     storage.write_json(folder / "people.json", {"people": people})
-    pictures = _write_images(folder, options, take, performance)
+    blocks, shares = _write_images(folder, options, take, performance)
     np.savez(
         folder / "joints.npz",
         # Ten to the minus seven metres: finer digits are rounding, which differs between machines.
         joints=np.round(performance.joints / 1000, 7),
         visible=_visible(performance),
-        blocks=np.array([[picture.blocks for picture in row] for row in pictures]),
-        visible_share=np.array([[picture.visible_share for picture in row] for row in pictures]),
+        blocks=blocks,
+        visible_share=shares,
     )
+
+
+def _person_entry(label: int, subject: Subject) -> dict[str, Any]:
+    proportions = asdict(subject.body)
+    height_m = proportions.pop("height_mm") / 1000
+    return {
+        "label": label,
+        "subject": subject.name,
+        "height_m": height_m,
+        "proportions": proportions,
+    }
 
 
 def _camera_entry(name: str, camera: Camera) -> dict[str, Any]:
@@ -202,39 +211,42 @@ def _visible(performance: Performance) -> NDArray[np.uint8]:
 
 def _write_images(
     folder: Path, options: MannequinOptions, take: Take, performance: Performance
-) -> list[list[Picture]]:
-    """Render and store the images and masks of all cameras; return what is left, ``[C][T]``."""
-    scene = performance.scene
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Render and store the images and masks; return blocks and visible shares, ``[C, T, P]``."""
+    scene, names = performance.scene, options.camera_names
     static = Shadows.none(scene.lamp.towards).with_crates(scene.crates).with_solids(scene.decor)
     views = [View(scene, camera, static) for camera in performance.cameras]
-    pictures: list[list[Picture]] = [[] for _ in views]
+    shape = (options.cameras, options.frames, options.people)
+    blocks, shares = np.zeros((*shape, 4), np.int32), np.zeros(shape, np.float32)
     with ExitStack() as stack:
-        sinks = [
-            stack.enter_context(closing(_sink(folder, options, take, name)))
-            for name in options.camera_names
-        ]
-        for name in options.camera_names:
-            (folder / "masks" / name).mkdir(parents=True)
+        sinks = [stack.enter_context(closing(_sink(folder, options, take, n))) for n in names]
         for frame in range(options.frames):
-            figures = [
-                Figure(pose.solids[frame], subject.outfit)
-                for pose, subject in zip(performance.poses, performance.subjects, strict=True)
-            ]
-            shadows = static
-            for figure in figures:
-                shadows = shadows.with_solids(figure.solids)
-            contacts = performance.contacts(frame)
-            number = FIRST_FRAME + frame
-            for camera, (view, sink) in enumerate(zip(views, sinks, strict=True)):
+            figures, shadows = _moment(performance, static, frame)
+            contacts, number = performance.contacts(frame), FIRST_FRAME + frame
+            for camera, (name, view, sink) in enumerate(zip(names, views, sinks, strict=True)):
                 picture = view.picture(figures, shadows, contacts)
                 image = picture.image
                 if options.marks:
                     image = _marked(image, view, performance.joints[frame])
                 sink.add(number, image)
-                name = options.camera_names[camera]
                 storage.write_labels(folder / "masks" / name / f"{number:06d}.png", picture.labels)
-                pictures[camera].append(picture)
-    return pictures
+                blocks[camera, frame], shares[camera, frame] = (
+                    picture.blocks,
+                    picture.visible_share,
+                )
+    return blocks, shares
+
+
+def _moment(performance: Performance, static: Shadows, frame: int) -> tuple[list[Figure], Shadows]:
+    """Everybody at one moment, and all shadows then."""
+    figures = [
+        Figure(pose.solids[frame], subject.outfit)
+        for pose, subject in zip(performance.poses, performance.subjects, strict=True)
+    ]
+    shadows = static
+    for figure in figures:
+        shadows = shadows.with_solids(figure.solids)
+    return figures, shadows
 
 
 def _sink(folder: Path, options: MannequinOptions, take: Take, camera: str) -> storage.ImageSink:

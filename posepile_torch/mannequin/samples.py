@@ -99,7 +99,8 @@ def around(windows: list[Window]) -> Window:
 def halved(samples: Floats) -> Floats:
     """Average two by two samples into pixels."""
     top, bottom = samples[0::2], samples[1::2]
-    return np.asarray((top[:, 0::2] + top[:, 1::2] + bottom[:, 0::2] + bottom[:, 1::2]) / 4)
+    total = top + bottom
+    return np.asarray((total[:, 0::2] + total[:, 1::2]) / 4)
 
 
 def _directions(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -109,8 +110,11 @@ def _directions(camera: Camera) -> tuple[NDArray[np.float32], NDArray[np.float32
     nodes = camera.back_project(np.stack(np.meshgrid(columns, rows), axis=-1))[..., :2]
     across = _Cubic(columns, (np.arange(2 * width) + 0.5) / 2 - 0.5)
     down = _Cubic(rows, (np.arange(2 * height) + 0.5) / 2 - 0.5)
-    rays = across.along_columns(down.along_rows(nodes)).astype(np.float32)
-    return np.ascontiguousarray(rays[..., 0]), np.ascontiguousarray(rays[..., 1])
+    x, y = (
+        across.along_columns(down.along_rows(nodes[..., axis]).astype(np.float32))
+        for axis in (0, 1)
+    )
+    return x, y
 
 
 class _Cubic:
@@ -125,11 +129,11 @@ class _Cubic:
         ]
 
     def along_rows(self, values: Floats) -> Floats:
-        """Interpolate ``[nodes, columns, k]`` to ``[places, columns, k]``."""
+        """Interpolate ``[nodes, columns]`` to ``[places, columns]``."""
         taps = enumerate(self.weights)
-        return np.asarray(sum(w[:, None, None] * values[self.first + i] for i, w in taps))
+        return np.asarray(sum(w[:, None] * values[self.first + i] for i, w in taps))
 
-    def along_columns(self, values: Floats) -> Floats:
-        """Interpolate ``[rows, nodes, k]`` to ``[rows, places, k]``."""
-        taps = enumerate(self.weights)
-        return np.asarray(sum(w[:, None] * values[:, self.first + i] for i, w in taps))
+    def along_columns(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Interpolate ``[rows, nodes]`` to ``[rows, places]``."""
+        taps = ((i, w.astype(np.float32)) for i, w in enumerate(self.weights))
+        return np.asarray(sum(w * values[:, self.first + i] for i, w in taps))

@@ -113,7 +113,7 @@ class Lamp:
             [np.cos(height) * np.sin(azimuth), np.sin(height), np.cos(height) * np.cos(azimuth)]
         )
         warmth = rng.uniform(-0.04, 0.1)
-        bright = rng.uniform(1.0, 1.25)
+        bright = rng.uniform(1.1, 1.3)
         return cls(
             towards=towards,
             key=bright * np.array([0.74 + warmth, 0.72, 0.68 - warmth]),
@@ -180,7 +180,7 @@ class Scene:
             floor=to_linear(_floor(rng, half)),
             walls=to_linear(_walls(rng, half, height)),
             ceiling=linear("e8e6e0"),
-            crates=(*_stools(rng, stools), *_furniture(rng, half, height)),
+            crates=(*_stools(rng, stools), *_furniture(rng, half)),
             decor=decor,
             decor_colours=colours,
             lamp=Lamp.drawn(rng),
@@ -192,12 +192,12 @@ def _pick(rng: np.random.Generator, codes: list[str]) -> Floats:
 
 
 def _bytes(code: str) -> Floats:
-    return np.array(rgb(code), np.float64)
+    return np.array(rgb(code), np.float32)
 
 
 def _mottle(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> Floats:
     """Smooth noise with mean 0 and standard deviation 1."""
-    noise = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), grain)
+    noise = cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), grain)
     return np.asarray(noise / noise.std())
 
 
@@ -216,7 +216,7 @@ def _floor(rng: np.random.Generator, half: tuple[float, float]) -> Bitmap:
         joint = (z + rng.integers(0, 120, plank.max() + 1)[plank]) // 120
         tone = rng.uniform(-1, 1, (plank.max() + 1, joint.max() + 1))[plank, joint]
         grain = cv2.GaussianBlur(
-            rng.standard_normal((rows, columns)).astype(np.float32), (0, 0), 0.8, sigmaY=14
+            rng.standard_normal((rows, columns), np.float32), (0, 0), 0.8, sigmaY=14
         )
         seam = (x % 14 == 0) | ((z + rng.integers(0, 120, plank.max() + 1)[plank]) % 120 == -1)
         shade = 15 * tone + 9 * grain / grain.std() - 26 * seam
@@ -231,7 +231,7 @@ def _floor(rng: np.random.Generator, half: tuple[float, float]) -> Bitmap:
     else:
         shade = 8 * _mottle(rng, (rows, columns), 1) + 5 * _mottle(rng, (rows, columns), 12)
         base = _pick(rng, _CLOTHS)
-    bitmap = _as_bytes(base + shade[..., None])
+    bitmap = _as_bytes(base + shade[..., None].astype(np.float32))
     if kind != "carpet" and rng.random() < 0.6:
         _lay_rug(rng, bitmap)
     return bitmap
@@ -317,18 +317,17 @@ def _stools(rng: np.random.Generator, spots: list[tuple[float, float, float]]) -
     return [Crate(x, z, (190.0, 225.0, 190.0), heading, colour) for x, z, heading in spots]
 
 
-def _furniture(rng: np.random.Generator, half: tuple[float, float], height: float) -> list[Crate]:
+def _furniture(rng: np.random.Generator, half: tuple[float, float]) -> list[Crate]:
     """Stand cupboards along the walls and, sometimes, a crate in the cameras' way."""
-    del height
     crates = []
-    for wall in range(4):
+    for across, sign in ((0, 1), (1, 1), (0, -1), (1, -1)):  # the walls at +x, +z, -x, -z
         if rng.random() < 0.45:
             continue
         width, tall, deep = rng.uniform(350, 800), rng.uniform(250, 950), rng.uniform(160, 240)
-        along = float(rng.uniform(-0.6, 0.6) * (half[1 - wall % 2] - width))
-        out = float((half[wall % 2] - deep) * (1 if wall < 2 else -1))
-        x, z = (out, along) if wall % 2 == 0 else (along, out)
-        size = (deep, tall, width) if wall % 2 == 0 else (width, tall, deep)
+        along = float(rng.uniform(-0.6, 0.6) * (half[1 - across] - width))
+        out = float((half[across] - deep) * sign)
+        x, z = (out, along) if across == 0 else (along, out)
+        size = (deep, tall, width) if across == 0 else (width, tall, deep)
         crates.append(Crate(x, z, size, 0.0, linear(str(rng.choice(_WOODS)))))
     if rng.random() < 0.6:
         azimuth, away = rng.uniform(0, 2 * np.pi), rng.uniform(1750, 2000)

@@ -20,8 +20,8 @@ from posepile_torch.mannequin.solids import Solids
 
 Floats = NDArray[np.floating[Any]]
 
-TEXEL_MM = 20.0
-SIDE = 320
+TEXEL_MM = 24.0
+SIDE = 368
 _CEILING_MM = 4000.0  # above everything that casts a shadow
 _SKIN_MM = 20.0
 _BIAS_MM = 25.0

@@ -95,7 +95,8 @@ class Video:
 
 
 def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
-    """Write a label image as 8-bit grey PNG."""
+    """Write a label image as 8-bit grey PNG, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     _, data = cv2.imencode(".png", labels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
     path.write_bytes(data.tobytes())
 

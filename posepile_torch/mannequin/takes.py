@@ -1,6 +1,6 @@
-"""Which takes a data set has, and what happens in each: everything but the pixels.
+"""Which takes a dataset has, and what happens in each: everything but the pixels.
 
-All choices come from child seeds of the data set's seed that belong to one subject or one take, so
+All choices come from child seeds of the dataset's seed that belong to one subject or one take, so
 takes can be rendered in any order and in any number of processes.
 """
 
@@ -105,7 +105,7 @@ class Take:
 
 
 def planned_takes(options: MannequinOptions) -> Iterator[Take]:
-    """List all takes of a data set, without rendering any."""
+    """List all takes of a dataset, without rendering any."""
     held_out = round(options.takes / 7) if options.takes > 3 else (options.takes - 1) // 2
     test = max(held_out, int(options.takes > 1))
     counts = {"train": options.takes - held_out - test, "val": held_out, "test": test}
@@ -136,7 +136,7 @@ class Subject:
     """A person who may appear in several takes.
 
     Attributes:
-        name: Name in the data set.
+        name: Name in the dataset.
         body: Proportions.
         outfit: Clothes and colours.
     """
@@ -147,7 +147,7 @@ class Subject:
 
     @classmethod
     def drawn(cls, seed: int, number: int) -> Subject:
-        """Draw subject ``number`` of the data set with this seed."""
+        """Draw subject ``number`` of the dataset with this seed."""
         rng = _rng(seed, _SUBJECTS, number)
         body = Proportions.drawn(rng)
         return cls(cls.name_of(number), body, Outfit.drawn(rng, bald=not body.hair))
@@ -222,7 +222,7 @@ def _places(rng: np.random.Generator, people: int) -> list[Place]:
     start = rng.uniform(0, 2 * np.pi)
     ring = 150.0 if people == 1 else 480 / np.sin(np.pi / people)
     orbit = max(950.0, 420 / np.sin(np.pi / max(people, 2)))
-    direction = float(rng.choice([-1.0, 1.0]))
+    turning = float(rng.choice([-1.0, 1.0]) * rng.uniform(800, 1100) / orbit)
     places = []
     for number in range(people):
         azimuth = float(start + 2 * np.pi * number / people)
@@ -233,7 +233,7 @@ def _places(rng: np.random.Generator, people: int) -> list[Place]:
                 heading=azimuth + float(rng.uniform(-1.2, 1.2)),
                 orbit_mm=float(orbit + rng.uniform(-80, 80)),
                 azimuth=azimuth,
-                direction=direction,
+                turning=turning,
             )
         )
     return places

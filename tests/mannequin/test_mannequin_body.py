@@ -22,7 +22,7 @@ BONES = [
 
 
 def place(heading=0.0):
-    return Place(spot=(0.0, 0.0), heading=heading, orbit_mm=1000, azimuth=0.3, direction=1.0)
+    return Place(spot=(0.0, 0.0), heading=heading, orbit_mm=1000, azimuth=0.3, turning=0.95)
 
 
 def performed(activity, body=None, seed=0, heading=0.0):

@@ -109,6 +109,19 @@ def test_two_people_are_told_apart_by_rough_positions():
     for person in people:
         found = find_marks(image, JOINTS, near=person + (2, -2))
         assert np.linalg.norm(found - person, axis=1).max() < 0.1
+    found = find_marks(image, JOINTS, near=people)
+    assert np.linalg.norm(found - people, axis=-1).max() < 0.1
+
+
+def test_marks_of_one_joint_in_one_place_are_nobodys():
+    rng = np.random.default_rng(4)
+    places = spread(rng)
+    people = np.stack([places, places + (0, 300)])
+    people[1, 5] = places[5] + (4, 3)
+    image = with_marks(scene(rng), people, np.ones(people.shape[:2]))
+    found = find_marks(image, JOINTS, near=people)
+    assert np.isnan(found[:, 5]).all()
+    assert np.isfinite(found[0]).all(axis=-1).sum() >= len(JOINTS) - 2
 
 
 def test_joints_come_in_the_order_of_the_skeleton():

@@ -95,6 +95,8 @@ def test_index_says_what_is_there(root):
         people = load(root / "takes" / take["name"] / "people.json")["people"]
         assert [person["subject"] for person in people] == take["subjects"]
         assert [person["label"] for person in people] == [1, 2]
+        assert all(1.4 < person["height_m"] < 2 for person in people)
+        assert people[0]["proportions"] != people[1]["proportions"]
         assert take["name"].endswith(take["activity"])
 
 
@@ -119,10 +121,12 @@ def test_marks_lie_on_the_projected_joints_for_every_lens(root):
         for camera in load(folder / "cameras.json")["cameras"]:
             pixels = projected(camera, joints)
             for image, people in zip(frames_of(folder, take, camera["name"]), pixels, strict=True):
-                for person in people:
-                    found = find_marks(image, index["joints"], near=person)
-                    key = camera["lens"]["model"], take["images"]
-                    errors.setdefault(key, []).extend(np.linalg.norm(found - person, axis=-1))
+                error = np.linalg.norm(
+                    find_marks(image, index["joints"], near=people) - people, axis=-1
+                )
+                errors.setdefault((camera["lens"]["model"], take["images"]), []).extend(
+                    error.ravel()
+                )
     assert {model for model, _ in errors} == {"none", "brown-conrady", "kannala-brandt"}
     assert {images for _, images in errors} == {"video", "stills"}
     for error in errors.values():
