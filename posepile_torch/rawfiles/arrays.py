@@ -6,7 +6,8 @@ import ast
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -88,37 +89,39 @@ def read_npz(
         UnreadableRawFileError: If the file is cut off or damaged, or lacks one of ``names``.
         RawFileTooLargeError: If it exceeds the memory at hand.
     """
-    try:
-        with _npz_reader(path, max_bytes) as archive:
-            members = _members(archive)
-            wanted = members if names is None else names
-            arrays = {}
-            for name in wanted:
-                if name not in members:
-                    raise sniff.no_such_part("array", name, members, where=path)
-                data = archive.read(members[name])
-                arrays[name] = parse_npy(data, profile=profile, where=f"{path}: {name}")
-            return arrays
-    except ExtractionError as error:
-        raise UnreadableRawFileError(
-            error.what, where=error.where, rule=error.rule, fix=error.fix
-        ) from None
+    with _npz(path, max_bytes) as archive:
+        members = _members(archive)
+        arrays = {}
+        for name in members if names is None else names:
+            if name not in members:
+                raise sniff.no_such_part("array", name, members, where=path)
+            data = archive.read(members[name])
+            arrays[name] = parse_npy(data, profile=profile, where=f"{path}: {name}")
+        return arrays
 
 
 def list_npz(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """The names of the arrays in an ``.npz`` file, in its order."""
-    with _npz_reader(path, sniff.DEFAULT_MAX_BYTES) as archive:
+    with _npz(path, sniff.DEFAULT_MAX_BYTES) as archive:
         return tuple(_members(archive))
 
 
-def _npz_reader(path: str | os.PathLike[str], max_bytes: int) -> ZipReader:
+@contextmanager
+def _npz(path: str | os.PathLike[str], max_bytes: int) -> Iterator[ZipReader]:
     limits = ExtractionLimits(
         max_total_bytes=max_bytes,
         max_member_bytes=max_bytes,
         max_ratio=math.inf,  # arrays of zeros compress a thousandfold
         allow_case_collisions=True,
     )
-    return ZipReader(path, limits=limits)
+    try:
+        with ZipReader(path, limits=limits) as archive:
+            yield archive
+    except ExtractionError as error:
+        fix = "pass a larger max_bytes" if "ExtractionLimits" in (error.rule or "") else error.fix
+        raise UnreadableRawFileError(
+            error.what, where=error.where, rule=error.rule, fix=fix
+        ) from None
 
 
 def _members(archive: ZipReader) -> dict[str, str]:
@@ -143,7 +146,9 @@ def _parse_header(data: bytes, where: object) -> tuple[np.dtype[Any], bool, tupl
     """dtype, Fortran order, shape and where the data begin."""
     if not data.startswith(_MAGIC):
         raise UnreadableRawFileError(
-            f"this is no npy array but {sniff.looks_like(data[:512])}", where=where
+            f"this is no npy array but {sniff.looks_like(data[:512])}",
+            where=where,
+            fix="fetch the file again",
         )
     try:
         major = data[6]

@@ -182,7 +182,9 @@ def _check_end(checked: sniff.CheckedFile, limits: ExtractionLimits) -> None:
     """Look at the end record before Python's reader loads the whole index into memory."""
     if not checked.head.startswith(b"PK"):
         raise UnreadableRawFileError(
-            f"this is no zip archive but {sniff.looks_like(checked.head)}", where=checked.path
+            f"this is no zip archive but {sniff.looks_like(checked.head)}",
+            where=checked.path,
+            fix="fetch the file again",
         )
     with checked.path.open("rb") as file:
         file.seek(
