@@ -273,17 +273,15 @@ class Video:
         packets = iter(container.demux(stream))
         while True:
             try:
-                packet = next(packets)
-                frames = packet.decode()
+                frames = next(packets).decode()
             except StopIteration:
                 return
             except (av.FFmpegError, OSError, ValueError) as error:
                 if self.strict:
                     raise UnreadableRawFileError(
-                        f"decoding fails after {count} frames, {self._scan.frame_count} are in "
-                        f"the file ({error})",
+                        f"the video is damaged: {count} frames came, then: {error}",
                         where=self.path,
-                        fix="fetch the video again, or pass strict=False",
+                        fix="fetch the video again, or pass strict=False to skip what fails",
                     ) from None
                 continue
             count += len(frames)
@@ -348,15 +346,11 @@ class Video:
 
     def _first_frame(self, av: Any) -> tuple[tuple[int, int], int]:
         with self._container(av) as (container, stream):
-            try:
-                frame = next(container.decode(stream))
-            except (av.FFmpegError, OSError, ValueError, StopIteration) as error:
-                raise UnreadableRawFileError(
-                    f"the video is damaged: 0 frames came ({error})",
-                    where=self.path,
-                    fix="fetch the video again",
-                ) from None
-            return (frame.width, frame.height), self._rotation(frame)
+            for frame in self._frames(av, container, stream):
+                return (frame.width, frame.height), self._rotation(frame)
+        raise UnreadableRawFileError(
+            "the video is damaged: 0 frames came", where=self.path, fix="fetch the video again"
+        )
 
     def _rotation(self, frame: Any) -> int:
         matrix = frame.side_data.get("DISPLAYMATRIX")
@@ -399,8 +393,8 @@ class _Opened:
         if self.stream >= len(streams):
             self.container.close()
             raise UnreadableRawFileError(
-                f"the file has {len(streams)} video streams, number {self.stream} was asked for"
-                + _shortfall(self.path),
+                f"0 frames came: the file has {len(streams)} video streams, number {self.stream} "
+                f"was asked for{_shortfall(self.path)}",
                 where=self.path,
                 fix="choose another stream, or fetch the video again",
             )
