@@ -23,7 +23,7 @@ Floats = NDArray[np.floating[Any]]
 TEXEL_MM = 24.0
 SIDE = 368
 _CEILING_MM = 4000.0  # above everything that casts a shadow
-_SKIN_MM = 20.0
+_SKIN_MM = 30.0  # with the bias, more than a texel on the steepest lit wall differs in height
 _BIAS_MM = 25.0
 
 
