@@ -15,8 +15,8 @@ from posepile_torch.convert.run import convert
 from posepile_torch.demo.training import Evaluation, TrainingLog, evaluate, train
 from posepile_torch.errors import PosepileError
 from posepile_torch.mannequin import MannequinOptions, write_raw
-from posepile_torch.registry import load_converter, load_source
-from posepile_torch.sources.base import Source3D
+from posepile_torch.registry import load_converter
+from posepile_torch.sources import Mannequin, Source3D
 from posepile_torch.transforms import evaluation
 from posepile_torch.view.draw import contact_sheet, draw_skeleton, write_png
 from posepile_torch.view.html import Page
@@ -114,9 +114,8 @@ def run_tour(
 
 
 def _splits(archives: Path) -> dict[str, Source3D]:
-    kind = load_source("mannequin")
     recipe = evaluation(side=SIDE_PX)
-    return {split: kind(archives, split=split, recipe=recipe) for split in ("train", "test")}
+    return {split: Mannequin(archives, split=split, recipe=recipe) for split in ("train", "test")}
 
 
 def _page(

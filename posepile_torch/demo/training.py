@@ -26,7 +26,7 @@ class SmallPoseNet(nn.Module):
     def __init__(self, n_joints: int, root: int, mean_pose: Tensor) -> None:
         super().__init__()
         self.root = root
-        self.register_buffer("mean_pose", mean_pose)
+        self.mean_pose = nn.Buffer(mean_pose)
         widths = (3, 32, 64, 96, 128)
         blocks: list[nn.Module] = []
         for before, after in itertools.pairwise(widths):
@@ -38,16 +38,15 @@ class SmallPoseNet(nn.Module):
                 nn.ReLU(inplace=True),
             ]
         self.features = nn.Sequential(*blocks)
-        self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(widths[-1] * 16, 256), nn.ReLU(), nn.Linear(256, 3 * n_joints)
-        )
-        nn.init.zeros_(self.head[-1].weight)
-        nn.init.zeros_(self.head[-1].bias)
+        last = nn.Linear(256, 3 * n_joints)
+        nn.init.zeros_(last.weight)  # so that training begins at the mean pose
+        nn.init.zeros_(last.bias)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(widths[-1] * 16, 256), nn.ReLU(), last)
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict joints from ``[B, 3, 128, 128]`` uint8 images."""
         pixels = image.float() / 127.5 - 1
-        offsets = self.head(self.features(pixels)).unflatten(1, (-1, 3))
+        offsets: Tensor = self.head(self.features(pixels)).unflatten(1, (-1, 3))
         joints = self.mean_pose + 100 * offsets  # in steps of 100 mm, so that outputs are near 1
         return joints - joints[:, self.root : self.root + 1]
 
@@ -123,7 +122,7 @@ def train(
     """
     torch.manual_seed(seed)
     network = SmallPoseNet(len(dataset.skeleton), root, mean_pose(dataset, root))
-    loader = DataLoader(
+    loader: DataLoader[Batch] = DataLoader(
         dataset,  # type: ignore[arg-type]
         batch_size=48,
         shuffle=True,
@@ -145,7 +144,7 @@ def train(
                 group["lr"] = 2e-3 * max(0.02, 1 - done)
             loss = _loss(network, batch)
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             step, samples = step + 1, samples + len(batch)
             error_mm = loss.item()
@@ -164,7 +163,7 @@ def _fraction(begin: float, seconds: float, step: int, total_steps: int) -> floa
 
 def _loss(network: SmallPoseNet, batch: Batch) -> Tensor:
     predicted, truth, known = _relative(network, batch)
-    distance = (predicted - truth).norm(dim=-1)
+    distance: Tensor = torch.linalg.vector_norm(predicted - truth, dim=-1)
     return (distance * known).sum() / known.sum().clamp(min=1)
 
 
@@ -179,7 +178,11 @@ def _relative(network: SmallPoseNet, batch: Batch) -> tuple[Tensor, Tensor, Tens
 def evaluate(network: SmallPoseNet, dataset: Source3D) -> Evaluation:
     """Predict a whole split, in order."""
     network.eval()
-    loader = DataLoader(dataset, batch_size=64, collate_fn=collate)  # type: ignore[arg-type]
+    loader: DataLoader[Batch] = DataLoader(
+        dataset,  # type: ignore[arg-type]
+        batch_size=64,
+        collate_fn=collate,
+    )
     parts = [_relative(network, batch) for batch in loader]
     predicted, truth, known = (torch.cat(column) for column in zip(*parts, strict=True))
     return Evaluation(predicted, truth, known)
