@@ -66,6 +66,14 @@ def test_every_group_of_verbs_is_registered_and_documented() -> None:
             assert getattr(parameter, "help", "x"), f"{name} {parameter.name} has no help"
 
 
+def test_every_verb_stands_in_the_documentation() -> None:
+    page = Path(__file__).parents[2] / "docs" / "command.md"
+    text = page.read_text(encoding="utf-8")
+    command = typer.main.get_command(main.build_app())
+    for verb in command.commands:  # type: ignore[attr-defined]
+        assert f"\n| `{verb}` |" in text, verb
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
