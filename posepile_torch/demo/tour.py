@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ def run_tour(
         clock = now
 
     raw, archives = out / "raw", out / "archives"
+    if (raw / "mannequin.json").exists():
+        shutil.rmtree(raw)  # of an earlier run; anything else that lies there is refused
     write_raw(raw, options)
     tell(f"rendered a raw dataset into {raw}")
     report = convert(load_converter("mannequin")(raw), archives, restart=True)
