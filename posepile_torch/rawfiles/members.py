@@ -35,6 +35,7 @@ class ExtractionLimits:
     allow_case_collisions: bool = False
 
 
+#: The limits of all readers and extractors unless others are passed.
 DEFAULT_LIMITS = ExtractionLimits()
 
 

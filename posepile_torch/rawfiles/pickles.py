@@ -50,6 +50,7 @@ class PickleProfile:
 
 _NUMPY = PickleProfile("numpy", NUMPY_NAMES)
 
+#: The ready profiles by name: numpy, smpl, pandas and torch.
 PICKLE_PROFILES: Mapping[str, PickleProfile] = {
     "numpy": _NUMPY,
     "smpl": PickleProfile("smpl", {**NUMPY_NAMES, **SMPL_NAMES}),
