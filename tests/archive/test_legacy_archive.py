@@ -48,9 +48,9 @@ def pristine(tmp_path_factory):
 
 
 @pytest.fixture
-def path(pristine, tmp_path):
+def path(pristine, scratch):
     """A copy that a test may damage."""
-    folder = tmp_path / "copy"
+    folder = scratch / "copy"
     shutil.copytree(pristine.parent, folder)
     return folder / pristine.name
 
@@ -65,9 +65,9 @@ def number_of(record):
     return int(record.image_key[-10:-4])
 
 
-def open_with(tmp_path, **fields):
+def open_with(scratch, **fields):
     """An archive of one record with other fields."""
-    path = toys.write_legacy(tmp_path / "one", 1, lambda i: toys.fields_3d(i, **fields))
+    path = toys.write_legacy(scratch / "one", 1, lambda i: toys.fields_3d(i, **fields))
     return open_archive(path)
 
 
@@ -147,7 +147,7 @@ def test_decoded_arrays_are_writable_and_of_fixed_types(archive):
         array += 1
 
 
-def test_2d_records(tmp_path):
+def test_2d_records(scratch):
     def fields(i):
         more = {} if i % 2 else {"cam": toys.camera_fields()}
         points = np.array([[10.5, 20.25], [30, 40]], np.float32)
@@ -158,7 +158,7 @@ def test_2d_records(tmp_path):
         }
         return toys.fields_2d(i, densepose=dense, **more)
 
-    with open_archive(toys.write_legacy(tmp_path, 6, fields)) as archive:
+    with open_archive(toys.write_legacy(scratch, 6, fields)) as archive:
         for row in range(6):
             record = archive.record(row)
             i = number_of(record)
@@ -173,9 +173,9 @@ def test_2d_records(tmp_path):
             validate_record(record, archive.skeleton)
 
 
-def test_body_parameters(tmp_path):
+def test_body_parameters(scratch):
     given = toys.parameters(kid_factor=np.float32(0.25), scale=1.5, expression=np.ones(10))
-    with open_with(tmp_path, parameters=given) as archive:
+    with open_with(scratch, parameters=given) as archive:
         body = archive.record(0).body
     assert (body.model, body.gender, body.kid_factor, body.scale) == ("smplx", "male", 0.25, 1.5)
     np.testing.assert_array_equal(body.pose, given["pose"].ravel())
@@ -184,17 +184,17 @@ def test_body_parameters(tmp_path):
     np.testing.assert_array_equal(body.expression, np.ones(10))
 
 
-def test_body_translations_in_millimetres_are_converted_on_request(tmp_path):
+def test_body_translations_in_millimetres_are_converted_on_request(scratch):
     given = toys.parameters(trans=np.array([100.0, 0, 4000]))
-    path = toys.write_legacy(tmp_path, 1, lambda i: toys.fields_3d(i, parameters=given))
+    path = toys.write_legacy(scratch, 1, lambda i: toys.fields_3d(i, parameters=given))
     with LegacyArchive(path, body_unit_m=0.001) as archive:
         np.testing.assert_allclose(archive.record(0).body.translation, [0.1, 0, 4])
 
 
-def test_unknown_body_models_and_genders_are_refused(tmp_path):
+def test_unknown_body_models_and_genders_are_refused(scratch):
     for i, wrong in enumerate(({"type": "skel"}, {"gender": "x"}, {"trans": None})):
         with (
-            open_with(tmp_path / str(i), parameters=toys.parameters(**wrong)) as archive,
+            open_with(scratch / str(i), parameters=toys.parameters(**wrong)) as archive,
             pytest.raises(RecordError, match="parameters"),
         ):
             archive.record(0)
@@ -203,13 +203,13 @@ def test_unknown_body_models_and_genders_are_refused(tmp_path):
 # ---- the empty list of joint numbers ----
 
 
-def test_empty_joint_numbers_mean_all_or_none_by_the_count_of_rows(tmp_path):
+def test_empty_joint_numbers_mean_all_or_none_by_the_count_of_rows(scratch):
     empty = np.zeros(0, np.uint16)
     coords = toys.POSE.astype(np.float32)
     cases = {"all": coords, "none": coords[:0], "wrong": coords[:3]}
     results = {}
     for name, rows in cases.items():
-        with open_with(tmp_path / name, joints3d={"rows": rows, "i_rows": empty}) as archive:
+        with open_with(scratch / name, joints3d={"rows": rows, "i_rows": empty}) as archive:
             if name == "wrong":
                 with pytest.raises(JointCountError, match="expected 7 joints, got 3"):
                     archive.record(0)
@@ -220,11 +220,11 @@ def test_empty_joint_numbers_mean_all_or_none_by_the_count_of_rows(tmp_path):
     assert results["none"].shape == coords.shape
 
 
-def test_joint_numbers_may_be_in_any_order(tmp_path):
+def test_joint_numbers_may_be_in_any_order(scratch):
     """PosePile's own merging tool writes them unsorted."""
     rows = toys.POSE[[4, 0, 2]].astype(np.float32)
     ids = np.array([4, 0, 2], np.uint16)
-    with open_with(tmp_path, joints3d={"rows": rows, "i_rows": ids}) as archive:
+    with open_with(scratch, joints3d={"rows": rows, "i_rows": ids}) as archive:
         joints = archive.record(0).joints3d
     np.testing.assert_array_equal(joints[[0, 2, 4]], toys.POSE[[0, 2, 4]])
     assert np.isnan(joints[[1, 3, 5, 6]]).all()
@@ -239,19 +239,19 @@ def test_joint_numbers_may_be_in_any_order(tmp_path):
         (np.array([[np.inf, 0, 0]]), [1]),
     ],
 )
-def test_contradicting_joint_numbers_are_refused(tmp_path, rows, ids):
+def test_contradicting_joint_numbers_are_refused(scratch, rows, ids):
     stored = {"rows": rows.astype(np.float32), "i_rows": np.array(ids, np.uint16)}
     with (
-        open_with(tmp_path, joints3d=stored) as archive,
+        open_with(scratch, joints3d=stored) as archive,
         pytest.raises(RecordError, match="joints3d"),
     ):
         archive.record(0)
 
 
-def test_archives_without_joints_open(tmp_path):
+def test_archives_without_joints_open(scratch):
     """Body-model sources such as BEDLAM have an empty skeleton."""
     path = toys.write_legacy(
-        tmp_path,
+        scratch,
         2,
         lambda i: (
             {k: v for k, v in toys.fields_3d(i).items() if k != "joints3d"}
@@ -279,10 +279,10 @@ def test_archives_without_joints_open(tmp_path):
         ([0.0] * 5, "none", []),
     ],
 )
-def test_lens_follows_from_the_number_of_coefficients(tmp_path, coefficients, model, padded):
+def test_lens_follows_from_the_number_of_coefficients(scratch, coefficients, model, padded):
     """Four are a fisheye, every other number is Brown-Conrady, as in cameralib."""
     camera = toys.camera_fields(distcoef=np.array(coefficients))
-    with open_with(tmp_path, cam=camera) as archive:
+    with open_with(scratch, cam=camera) as archive:
         read = archive.record(0).camera
     assert read.lens == Lens(model, tuple(padded))
     if len(coefficients) in (4, 5):
@@ -291,9 +291,9 @@ def test_lens_follows_from_the_number_of_coefficients(tmp_path, coefficients, mo
         np.testing.assert_allclose(read.project(points), expected, atol=1e-3)
 
 
-def test_too_many_coefficients_are_refused(tmp_path):
+def test_too_many_coefficients_are_refused(scratch):
     camera = toys.camera_fields(distcoef=np.full(15, 0.1))
-    with open_with(tmp_path, cam=camera) as archive, pytest.raises(RecordError, match="15 coef"):
+    with open_with(scratch, cam=camera) as archive, pytest.raises(RecordError, match="15 coef"):
         archive.record(0)
 
 
@@ -329,12 +329,12 @@ def test_repeated_edges_and_loops_are_dropped_and_reported():
         skeleton_of(["a"], [(0, 1)], name="x", where=None)
 
 
-def test_bone_lengths_follow_the_kept_edges(tmp_path):
+def test_bone_lengths_follow_the_kept_edges(scratch):
     meta = toys.metadata(
         edges=[(0, 1), (1, 0), (0, 2), (0, 3)],
         train_bone_lengths=np.array([130.5, 130.5, 0, np.nan], np.float32),
     )
-    with open_archive(toys.write_legacy(tmp_path, 2, meta=meta)) as archive:
+    with open_archive(toys.write_legacy(scratch, 2, meta=meta)) as archive:
         bones = archive.manifest.mean_bone_lengths_mm
     assert bones["train"] == (130.5, None, None)
     assert bones["trainval"] == (None, None, None)
@@ -364,9 +364,9 @@ def test_a_folder_with_two_annotation_containers_is_ambiguous(path):
         assert len(archive) == COUNT
 
 
-def test_a_folder_without_any_archive_says_so(tmp_path):
+def test_a_folder_without_any_archive_says_so(scratch):
     with pytest.raises(ArchiveNotFoundError, match="0 annotation containers"):
-        open_archive(tmp_path)
+        open_archive(scratch)
 
 
 def test_an_image_container_is_not_taken_for_annotations(path):
@@ -374,8 +374,8 @@ def test_an_image_container_is_not_taken_for_annotations(path):
         open_archive(path.with_name("images.barecat"))
 
 
-def test_images_elsewhere_by_container_or_folder(path, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
+def test_images_elsewhere_by_container_or_folder(path, scratch):
+    elsewhere = scratch / "elsewhere"
     elsewhere.mkdir()
     for file in path.parent.glob("images.barecat*"):
         shutil.move(file, elsewhere)
@@ -383,18 +383,18 @@ def test_images_elsewhere_by_container_or_folder(path, tmp_path):
         with LegacyArchive(path, images=given) as archive:
             assert archive.image_bytes(0) == toys.picture(0)
     with pytest.raises(ArchiveNotFoundError, match="no images there"):
-        LegacyArchive(path, images=tmp_path / "nowhere")
+        LegacyArchive(path, images=scratch / "nowhere")
 
 
-def test_missing_images_fall_back_to_loose_files(tmp_path):
-    path = toys.write_legacy(tmp_path / "ann", 3, with_images=False)
-    root = tmp_path / "loose"
+def test_missing_images_fall_back_to_loose_files(scratch):
+    path = toys.write_legacy(scratch / "ann", 3, with_images=False)
+    root = scratch / "loose"
     for i in (0, 1):
         file = root / toys.image_path(i)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(toys.picture(i))
-    toys.write_container(tmp_path / "im.barecat", [(toys.image_path(2), toys.picture(2))])
-    with LegacyArchive(path, images=tmp_path / "im.barecat", image_root=root) as archive:
+    toys.write_container(scratch / "im.barecat", [(toys.image_path(2), toys.picture(2))])
+    with LegacyArchive(path, images=scratch / "im.barecat", image_root=root) as archive:
         for row in range(3):
             i = number_of(archive.record(row))
             assert archive.image_bytes(row) == toys.picture(i)
@@ -409,18 +409,18 @@ def test_missing_images_fall_back_to_loose_files(tmp_path):
             archive.image_bytes(0)
 
 
-def test_without_mask_and_image_the_size_is_not_made_up(tmp_path):
+def test_without_mask_and_image_the_size_is_not_made_up(scratch):
     def fields(i):
         return {key: value for key, value in toys.fields_3d(i).items() if key != "mask"}
 
-    path = toys.write_legacy(tmp_path, 1, fields, with_images=False)
+    path = toys.write_legacy(scratch, 1, fields, with_images=False)
     with open_archive(path) as archive, pytest.raises(ArchiveIncompleteError, match="missing"):
         archive.record(0)
 
 
-def test_other_image_formats_come_out_as_jpeg(tmp_path):
-    path = toys.write_legacy(tmp_path, 1, with_images=False)
-    file = tmp_path / toys.image_path(0)
+def test_other_image_formats_come_out_as_jpeg(scratch):
+    path = toys.write_legacy(scratch, 1, with_images=False)
+    file = scratch / toys.image_path(0)
     file.parent.mkdir(parents=True)
     pixels = toys.dots(toys.project(toys.world(0)))
     Image.fromarray(pixels).save(file, format="PNG")
@@ -431,9 +431,9 @@ def test_other_image_formats_come_out_as_jpeg(tmp_path):
         assert archive.record(0).image_size == (toys.WIDTH, toys.HEIGHT)
 
 
-def test_a_mask_of_another_size_than_the_image_is_refused(tmp_path):
+def test_a_mask_of_another_size_than_the_image_is_refused(scratch):
     mask = {"size": [10, 12], "zcounts": zlib.compress(b"h3")}  # 120 background pixels
-    with open_with(tmp_path, mask=mask) as archive, pytest.raises(RecordError, match="the image"):
+    with open_with(scratch, mask=mask) as archive, pytest.raises(RecordError, match="the image"):
         archive.record(0)
 
 
@@ -582,8 +582,8 @@ def test_a_record_under_the_key_of_another_image_is_refused(path):
         archive.record(0)
 
 
-def test_object_arrays_are_refused_and_never_unpickled(tmp_path):
-    canary = tmp_path / "canary"
+def test_object_arrays_are_refused_and_never_unpickled(scratch):
+    canary = scratch / "canary"
 
     class Bomb:
         def __reduce__(self):
@@ -603,12 +603,12 @@ def test_object_arrays_are_refused_and_never_unpickled(tmp_path):
         "parameters": toys.parameters(pose=evil),
     }
     for name, value in cases.items():
-        with open_with(tmp_path / name, **{name: value}) as archive, pytest.raises(RecordError):
+        with open_with(scratch / name, **{name: value}) as archive, pytest.raises(RecordError):
             archive.record(0)
     entries = [("metadata.msgpack", msgpack.packb({"joint_names": evil, "joint_edges": []}))]
-    toys.write_container(tmp_path / "meta.barecat", entries)
+    toys.write_container(scratch / "meta.barecat", entries)
     with pytest.raises(RecordError, match="joint_names"):
-        open_archive(tmp_path / "meta.barecat")
+        open_archive(scratch / "meta.barecat")
     assert not canary.exists()
 
 
@@ -616,17 +616,17 @@ def test_object_arrays_are_refused_and_never_unpickled(tmp_path):
     "value",
     [b"", b"\xc1", b"\x93\x01\x02\x03", msgpack.packb({"impath": "../../etc/passwd"})],
 )
-def test_values_that_are_no_record(tmp_path, value):
+def test_values_that_are_no_record(scratch, value):
     entries = [
         ("metadata.msgpack", msgpack_numpy.packb(toys.metadata())),
         (toys.key_of(0), value),
     ]
-    toys.write_container(tmp_path / "toy.barecat", entries)
-    with open_archive(tmp_path / "toy.barecat") as archive, pytest.raises(RecordError):
+    toys.write_container(scratch / "toy.barecat", entries)
+    with open_archive(scratch / "toy.barecat") as archive, pytest.raises(RecordError):
         archive.record(0)
 
 
-def test_flipped_bytes_in_the_index_never_crash(path, tmp_path):
+def test_flipped_bytes_in_the_index_never_crash(path, scratch):
     """Every damage is a deliberate error, or the records are those that were written."""
     rng = np.random.default_rng(0)
     original = path.read_bytes()
