@@ -63,7 +63,7 @@ def smallest_float(values: Array, tolerance: float) -> Array:
     source = np.asarray(values, np.float64)
     with np.errstate(over="ignore"):  # an overflow gives inf, which is beyond every tolerance
         for dtype in _FLOATS[:-1]:
-            small = source.astype(dtype)
+            small: NDArray[np.floating[Any]] = source.astype(dtype)
             if not (np.abs(small - source) > tolerance).any():
                 return np.ascontiguousarray(small)
     return np.ascontiguousarray(source, _FLOATS[-1])

@@ -251,7 +251,8 @@ def _read_camera(stored: object, where: object) -> Camera:
         )
         lens = _build(Lens, where, model=model, coefficients=tuple(coefficients.tolist()))
     size = _read_size(fields.get("size"), "camera.size", where)
-    return _build(Camera, where, size=size, lens=lens, **matrices)
+    camera: Camera = _build(Camera, where, size=size, lens=lens, **matrices)
+    return camera
 
 
 def _build(kind: Any, where: object, **values: Any) -> Any:

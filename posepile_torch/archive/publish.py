@@ -78,14 +78,19 @@ def finish_interrupted_publish(root: Path, name: str) -> Path | None:
         ``<root>/<name>`` if there was something to complete, otherwise ``None``.
     """
     building = building_folder(root, name)
-    try:
-        version = root / json.loads((building / _INTENT_FILE).read_bytes())["version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # no intent, or cut off while it was written: nothing was moved yet
-    if not (building / DATA_FOLDER).exists() and not version.exists():
+    version = _intended_version(building)
+    if version is None or not ((building / DATA_FOLDER).exists() or version.exists()):
         return None
     _finish(root, name, version)
     return root / name
+
+
+def _intended_version(building: Path) -> Path | None:
+    """The version folder that an interrupted publication was about to make visible."""
+    try:
+        return building.parent / str(json.loads((building / _INTENT_FILE).read_bytes())["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # no intent, or cut off while it was written: nothing was moved yet
 
 
 def _finish(root: Path, name: str, version: Path) -> None:
@@ -118,8 +123,7 @@ def _is_whole(version: Path) -> bool:
 def _point_at(root: Path, name: str, version: Path) -> None:
     target = root / name
     if target.exists() and not target.is_symlink():
-        # A plain folder, as a copy leaves it: keep it as an old version.
-        target.rename(version_folder(root, name, read_manifest(target).fingerprint))
+        _set_aside(root, name, target)
     link = root / f".{name}.link"
     link.unlink(missing_ok=True)
     try:
@@ -130,6 +134,19 @@ def _point_at(root: Path, name: str, version: Path) -> None:
         version.rename(target)  # a disk without links holds one version, under its plain name
         return
     os.replace(link, target)  # noqa: PTH105 -- the counterpart of the rename above
+
+
+def _set_aside(root: Path, name: str, folder: Path) -> None:
+    """Keep a plain folder, as a copy leaves it, as a superseded version."""
+    try:
+        fingerprint = read_manifest(folder).fingerprint
+    except ManifestError:
+        fingerprint = "damaged".ljust(16, "0")  # a name as long as those of fingerprints
+    aside = version_folder(root, name, fingerprint)
+    if aside.exists():
+        remove_folder(folder)  # the same content lies there already
+    else:
+        folder.rename(aside)
 
 
 @dataclass(frozen=True)
@@ -161,6 +178,8 @@ def find_leftovers(root: str | os.PathLike[str]) -> list[Leftover]:
 
 
 def _hidden_folders(root: Path) -> Iterator[tuple[Path, str, str]]:
+    if not root.is_dir():
+        return
     for path in root.iterdir():
         if path.is_symlink() or not path.is_dir():
             continue
@@ -171,9 +190,9 @@ def _hidden_folders(root: Path) -> Iterator[tuple[Path, str, str]]:
         if not path.name.startswith(".") or not name or len(digest) != 16:
             continue
         link = root / name
-        if (path / MANIFEST_FILE).is_file() and not (
-            link.is_symlink() and link.readlink() == Path(path.name)
-        ):
+        is_current = link.is_symlink() and link.readlink() == Path(path.name)
+        is_next = _intended_version(building_folder(root, name)) == path
+        if (path / MANIFEST_FILE).is_file() and not (is_current or is_next):
             yield path, name, "superseded"
 
 
@@ -188,12 +207,18 @@ def _size_of(folder: Path) -> int:
 def remove_leftover(leftover: Leftover) -> None:
     """Delete a leftover folder, under the lock of its archive.
 
+    An unfinished write that lacks nothing but its final name gets it instead.
+
     Raises:
         ArchiveLockedError: If a writer has taken it up in the meantime.
     """
     root = leftover.path.parent
     lock = WriterLock(lock_file(root, check_archive_name(leftover.name)))
     try:
-        remove_folder(leftover.path)
+        if (
+            leftover.kind == "superseded"
+            or finish_interrupted_publish(root, leftover.name) is None
+        ):
+            remove_folder(leftover.path)
     finally:
         lock.release()

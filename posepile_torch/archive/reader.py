@@ -258,11 +258,16 @@ def open_archive(path: str | os.PathLike[str]) -> Archive:
         ArchiveError: Of the kinds that :class:`Archive` raises.
     """
     given = check_archive_path(path)
-    is_schema_1 = (given / MANIFEST_FILE).exists() or (given / INDEX_FILE).exists()
-    # The index of an old BareCat container is a file of a longer name.
-    has_old_index = given.with_name(f"{given.name}-sqlite-index").is_file()
-    if is_schema_1 or not (given.exists() or has_old_index):
+    if not is_schema_0(given):
         return Archive(given)
     from posepile_torch.archive.legacy import LegacyArchive
 
     return LegacyArchive(given)
+
+
+def is_schema_0(path: Path) -> bool:
+    """Tell whether something other than an archive with a manifest lies at ``path``."""
+    if (path / MANIFEST_FILE).exists() or (path / INDEX_FILE).exists():
+        return False
+    # The index of an old BareCat container is a file of a longer name.
+    return path.exists() or path.with_name(f"{path.name}-sqlite-index").is_file()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 #: Levels of verification, each including the ones before it.
 LEVELS = ("quick", "crc", "decode", "semantic")
 
+#: Called with what is being done, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
+
+#: Findings of a kind that are kept with their text; the others are only counted.
 MAX_LINES_PER_KIND = 20
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,8 @@ from posepile_torch.archive.opening import (
     shard_sizes,
     shard_sizes_by_kind,
 )
-from posepile_torch.archive.reader import Archive, open_archive
-from posepile_torch.archive.report import LEVELS, Findings, VerifyReport
+from posepile_torch.archive.reader import Archive, is_schema_0, open_archive
+from posepile_torch.archive.report import LEVELS, Findings, Progress, VerifyReport
 from posepile_torch.archive.shard_reader import ShardReader
 from posepile_torch.archive.storage import ends_crc32c, sha256_of
 from posepile_torch.errors import (
@@ -42,9 +41,6 @@ from posepile_torch.errors import (
 )
 from posepile_torch.keys import check_archive_path, is_key
 from posepile_torch.record_rules import SPLITS
-
-#: Called with what is being done, how much of it is done, and how much there is.
-Progress = Callable[[str, int, int], None]
 
 _PROGRESS_EVERY = 500
 
@@ -84,7 +80,7 @@ def verify_archive(
     findings = Findings()
     progress = on_progress or _no_progress
     given = check_archive_path(path)
-    if given.exists() and not ((given / MANIFEST_FILE).exists() or (given / INDEX_FILE).exists()):
+    if is_schema_0(given):
         return _verify_schema_0(given, level, findings, progress)
     folder = existing_folder(given)
     try:

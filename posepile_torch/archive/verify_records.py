@@ -16,11 +16,11 @@ from posepile_torch.archive.journal import Journal
 from posepile_torch.archive.layout import ANNOTATIONS, IMAGES, INDEX_FILE, flags_of
 from posepile_torch.archive.reader import Archive
 from posepile_torch.archive.rebuild import index_chunks, vocabularies_of
-from posepile_torch.archive.report import Findings
+from posepile_torch.archive.report import Findings, Progress
 from posepile_torch.archive.semantics import semantic_findings
 from posepile_torch.archive.shard_reader import ShardReader
 from posepile_torch.archive.shards import Address
-from posepile_torch.errors import ArchiveCorruptError, ImageError, PosepileError
+from posepile_torch.errors import ArchiveCorruptError, PosepileError
 from posepile_torch.images import decode_image, decode_jpeg
 from posepile_torch.record import decode_record, validate_record
 
@@ -28,7 +28,7 @@ _PROGRESS_EVERY = 100
 
 
 def verify_records(
-    archive: Archive, findings: Findings, *, is_semantic: bool, progress: Any
+    archive: Archive, findings: Findings, *, is_semantic: bool, progress: Progress
 ) -> None:
     """Decode every image and record, and derive index and statistics again.
 
@@ -54,7 +54,7 @@ def verify_records(
             shards.close()
 
 
-def verify_rows(archive: Archive, findings: Findings, *, depth: int, progress: Any) -> None:
+def verify_rows(archive: Archive, findings: Findings, *, depth: int, progress: Progress) -> None:
     """Read an archive that has nothing but its rows to be compared with.
 
     Args:
@@ -84,6 +84,8 @@ def verify_rows(archive: Archive, findings: Findings, *, depth: int, progress: A
 
 
 class _RecordChecker:
+    """Replays an archive into a journal of its own, noting whatever does not fit."""
+
     def __init__(
         self, archive: Archive, shards: ShardReader, journal: Journal, findings: Findings
     ) -> None:
@@ -93,7 +95,7 @@ class _RecordChecker:
         self._findings = findings
         self._bones = BoneSums(archive.skeleton)
 
-    def _entries(self, container: str, progress: Any) -> Iterator[Entry]:
+    def _entries(self, container: str, progress: Progress) -> Iterator[Entry]:
         totals = self._archive.manifest.totals
         total = totals.images if container == IMAGES else totals.records
         with open_container(self._archive.path / container) as database:
@@ -102,16 +104,18 @@ class _RecordChecker:
                     progress(f"decoding {container}", done, total)
                 yield entry
 
-    def check_images(self, progress: Any) -> None:
+    def check_images(self, progress: Progress) -> None:
+        """Decode every image and note its size."""
         for key, *address in self._entries(IMAGES, progress):
             try:
                 pixels = decode_jpeg(self._shards.read(IMAGES, *address), where=key)
                 size = pixels.shape[1], pixels.shape[0]
                 self._journal.add_image(key, Address(*address), size)
-            except (ImageError, PosepileError) as error:
+            except PosepileError as error:
                 self._findings.add("image", f"{key}: {error.what}")
 
-    def check_records(self, progress: Any, *, is_semantic: bool) -> None:
+    def check_records(self, progress: Progress, *, is_semantic: bool) -> None:
+        """Decode every record, compare it with key, skeleton and image, and judge its content."""
         manifest = self._archive.manifest
         means_mm = manifest.mean_bone_lengths_mm["train"]
         for key, *address in self._entries(ANNOTATIONS, progress):

@@ -2,6 +2,7 @@ import contextlib
 import json
 
 import archive_toys as toys
+import legacy_toys
 import numpy as np
 import pytest
 import typer
@@ -290,3 +291,23 @@ def test_tidy_lists_and_removes(tmp_path, monkeypatch):
     assert run("tidy", "--remove").exit_code == 0
     assert json.loads(run("tidy", "--json").stdout) == []
     assert verify_archive(tmp_path / "toy").ok
+
+
+# ---- PosePile archives ----
+
+
+def test_schema_0_is_verified_row_by_row(tmp_path):
+    path = legacy_toys.write_legacy(tmp_path, 12)
+    for level in ("quick", "crc", "decode", "semantic"):
+        report = verify_archive(path, level)
+        assert report.ok, report.lines()
+        assert (report.records, report.level) == (12, level)
+    assert run("verify", path, "--level", "semantic").exit_code == 0
+    shard = sorted(path.parent.glob("*image*-shard-00000"))[0]
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert verify_archive(path, "quick").ok
+    report = verify_archive(path, "crc")
+    assert report.counts == {"record": 1}
+    assert run("verify", path).exit_code == 1

@@ -2,6 +2,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -440,8 +441,6 @@ def test_publishing_the_same_content_again_changes_nothing(tmp_path):
 
 
 def test_a_plain_copy_of_an_archive_is_replaced_and_kept(tmp_path):
-    import shutil
-
     source = toys.build(tmp_path / "a", 10)
     (tmp_path / "b").mkdir()
     shutil.copytree(source, tmp_path / "b" / "toy")
@@ -451,6 +450,35 @@ def test_a_plain_copy_of_an_archive_is_replaced_and_kept(tmp_path):
     with open_archive(tmp_path / "b" / "toy") as new:
         assert len(new) == 18
     assert [x.kind for x in find_leftovers(tmp_path / "b")] == ["superseded"]
+
+
+def test_a_damaged_plain_folder_is_set_aside(tmp_path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "manifest.json").write_text("{}")
+    folder = toys.build(tmp_path, 10)
+    assert verify_archive(folder).ok
+    (leftover,) = find_leftovers(tmp_path)
+    assert leftover.path.name == ".toy-damaged000000000"
+    copied = tmp_path / "b"
+    shutil.copytree(folder, copied / "toy")
+    assert toys.build(copied, 10).is_symlink()  # the plain copy had the very same content
+    assert find_leftovers(copied) == []
+
+
+def test_an_archive_that_only_lacks_its_name_is_not_thrown_away(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "symlink", fail)
+        with pytest.raises(StorageError):
+            toys.build(tmp_path, 10)
+    (leftover,) = find_leftovers(tmp_path)
+    assert leftover.kind == "unfinished"
+    remove_leftover(leftover)
+    assert verify_archive(tmp_path / "toy").ok
+    assert find_leftovers(tmp_path) == []
+    assert find_leftovers(tmp_path / "nothing") == []
 
 
 def test_disks_without_links_hold_one_plain_version(tmp_path, monkeypatch):
