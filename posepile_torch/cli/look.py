@@ -30,7 +30,7 @@ def view(
     out: Annotated[Path, typer.Option(help="PNG file to write.", dir_okay=False)],
     split: SplitOption = "train",
     count: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 24,
-    columns: Annotated[int, typer.Option(min=1)] = 6,
+    columns: Annotated[int, typer.Option(min=1, help="Samples per row.")] = 6,
     side: Annotated[int, typer.Option(min=32, max=1024, help="Side of one image, px.")] = 192,
 ) -> None:
     """Write a contact sheet of samples, spread over a split, with skeletons drawn over them."""
