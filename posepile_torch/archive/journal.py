@@ -77,6 +77,7 @@ class Journal:
                         self._database.execute(statement)
                 self.image_count = self._count("images")
                 self.record_count = self._count("records")
+                self.unit_count = self._count("units")
                 self.skip_count = self._count_skips()
             except sqlite3.DatabaseError as error:
                 self._database.close()
@@ -155,22 +156,22 @@ class Journal:
     def add_record(self, record: Record, address: Address, image: int, flags: int) -> None:
         """Note a record."""
         with storage_errors(self.path):
-            codes = [
-                self._code(f, getattr(record, RECORD_ATTRIBUTES[f])) for f in VOCABULARY_FIELDS
-            ]
-            row = (self.record_count, record.key, *address, image, SPLIT_CODES[record.split])
-            try:
-                self._database.execute(
-                    "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*row, record.frame, flags, *codes),
-                )
-            except sqlite3.IntegrityError:
+            taken = self._database.execute("SELECT 1 FROM records WHERE key = ?", (record.key,))
+            if taken.fetchone() is not None:  # asked first: a refused record leaves no texts
                 raise RecordError(
                     f"there is already a record {record.key!r}",
                     where=self.path.parent,
                     rule="record ids are unique within their split",
                     fix="put sequence, frame and person into the id",
-                ) from None
+                )
+            codes = [
+                self._code(f, getattr(record, RECORD_ATTRIBUTES[f])) for f in VOCABULARY_FIELDS
+            ]
+            row = (self.record_count, record.key, *address, image, SPLIT_CODES[record.split])
+            self._database.execute(
+                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, record.frame, flags, *codes),
+            )
         self.record_count += 1
 
     def _code(self, field: str, value: str | None) -> int:
@@ -222,6 +223,7 @@ class Journal:
                     where=self.path.parent,
                     rule="units are unique",
                 ) from None
+        self.unit_count += 1
 
     # ---- reading, at publication ----
 

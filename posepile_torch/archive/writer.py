@@ -310,8 +310,14 @@ class ArchiveWriter:
         self._durable_records = self._journal.record_count
         self._durable_time_s = time.monotonic()
 
-    def _counts(self) -> tuple[int, int, int]:
-        return self._journal.image_count, self._journal.record_count, self._journal.skip_count
+    def _counts(self) -> tuple[int, int, int, int]:
+        journal = self._journal
+        return (
+            journal.image_count,
+            journal.record_count,
+            journal.skip_count,
+            journal.unit_count,
+        )
 
     def publish(self, *, allow_empty: bool = False) -> Path:
         """Finish the archive and make it visible; the only way to a visible archive.
@@ -352,7 +358,15 @@ class ArchiveWriter:
         return path
 
     def _check_units(self) -> None:
-        ended = {unit[0] for unit in self._journal.units()}
+        units = self._journal.units()
+        if units and units[-1][1:3] != (self.record_count, self.image_count):
+            raise ArchiveError(
+                "records or images were added behind the last unit",
+                where=self.name,
+                rule="with units, everything belongs to one",
+                fix="call end_unit behind the last record of each unit",
+            )
+        ended = {unit[0] for unit in units}
         missing = [name for name in self.header.units if name not in ended]
         if missing:
             raise ArchiveError(

@@ -85,6 +85,18 @@ def test_an_exception_publishes_nothing_and_keeps_the_last_durable_checkpoint(tm
     assert toys.contents(tmp_path / "toy") == reference
 
 
+def test_leaving_between_a_unit_and_its_checkpoint_repeats_neither(tmp_path):
+    for _ in range(2):
+        with toys.open_writer(tmp_path) as writer:
+            toys.write_items(writer, 3, toys.resume_at(writer))
+            writer.end_unit("a")
+    with toys.open_writer(tmp_path) as writer:
+        toys.write_items(writer, 3, toys.resume_at(writer))
+        writer.end_unit("a")
+        folder = writer.publish()
+    assert read_manifest(folder).units["a"].records == 3
+
+
 def test_bytes_do_not_depend_on_how_often_checkpoints_are_made(tmp_path):
     folders = [
         toys.build(tmp_path / str(every), 25, checkpoint_every=every) for every in (1, 7, 10000)
@@ -175,7 +187,7 @@ def test_bad_records_and_images_leave_the_writer_usable(tmp_path):
             writer.add(toys.record(0, joints3d=np.zeros((6, 3))))
         writer.add(toys.record(0))
         with pytest.raises(RecordError, match="already a record"):
-            writer.add(toys.record(0))
+            writer.add(toys.record(0, subject="a refused record leaves no trace"))
         with pytest.raises(RecordError, match="absolute"):
             writer.skip("bad", "/data/x")
         with pytest.raises(ArchiveError, match="JSON"):
@@ -261,6 +273,8 @@ def test_the_manifest_counts_what_was_written(tmp_path):
         toys.write_items(writer, 40, 12)
         for i in range(30):
             writer.skip("blurred", f"frame {i}")
+        with pytest.raises(ArchiveError, match="behind the last unit"):
+            writer.publish()
         writer.end_unit("takes/1")
         with pytest.raises(RecordError, match="not planned"):
             writer.end_unit("takes/2")
