@@ -257,11 +257,12 @@ class _Target:
 
     def _merge(self) -> None:
         moves = [(self.temporary / name, self.folder / name) for name in self.files]
-        for _, final in moves:
-            if os.path.lexists(final):
+        folders = [self.folder / made.relative_to(self.temporary) for made in sorted(self.made)]
+        for final in [final for _, final in moves] + folders:
+            if os.path.lexists(final) and not (final.is_dir() and final in folders):
                 raise _exists(final, self.where)
-        for folder in sorted(self.made):
-            (self.folder / folder.relative_to(self.temporary)).mkdir(parents=True, exist_ok=True)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
         for temporary, final in moves:
             shutil.move(temporary, final)
 

@@ -21,6 +21,7 @@ from posepile_torch.errors import (
 from posepile_torch.rawfiles import sniff
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MAX_DEPTH = 64  # a group can contain itself
 _DAMAGE = (
     OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, IndexError,
     AttributeError, NotImplementedError,
@@ -78,6 +79,8 @@ class Hdf5File:
     def datasets(self, group: str = "/") -> Iterator[str]:
         """Yield the paths of all datasets below a group, depth first, sorted."""
         h5py = require("h5py", extra="convert")
+        if group.count("/") > _MAX_DEPTH:
+            raise UnreadableRawFileError("groups are nested too deeply", where=self.path)
         for name in self.names(group):
             path = f"{group.strip('/')}/{name}".lstrip("/")
             if isinstance(self.item(path), h5py.Group):

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 
 from posepile_torch import keys
 from posepile_torch.errors import ArchivePathError, ExtractionError
@@ -52,7 +53,7 @@ def safe_member_name(name: str, *, where: object) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     path = unicodedata.normalize("NFC", "/".join(parts))
     try:
-        if keys.is_absolute_path(name):
+        if name.startswith("/") or PureWindowsPath(name).drive:
             raise ArchivePathError("", rule="a member has no absolute path and no drive letter")
         return keys.check_key(path)
     except ArchivePathError as error:

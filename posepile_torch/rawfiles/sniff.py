@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import traceback
 from collections.abc import Iterable, Iterator
@@ -32,8 +33,8 @@ _ZERO_RUN = 64
 _UNFINISHED_SUFFIXES = (".part", ".partial", ".crdownload", ".download", ".aria2", ".filepart")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _ANNEX_POINTERS = (b"/annex/objects/", b".git/annex/objects/", b"../.git/annex/objects/")
-_PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title", b"<meta")
-_SERVER_ERRORS = (b"<code>accessdenied", b"<code>nosuchkey", b"<code>expiredtoken", b"<html")
+_PAGE_START = re.compile(rb"<(?:!doctype\s+html|html|head|body|script|title|meta)[\s>/]")
+_SERVER_ERROR = re.compile(rb"<html[\s>]|<code>(?:accessdenied|nosuchkey|expiredtoken)")
 _KINDS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"PK\x03\x04", "a zip archive"),
@@ -195,9 +196,9 @@ def looks_like_page(head: bytes) -> bool:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     while text.startswith(b"<!--") and b"-->" in text:
         text = text.split(b"-->", 1)[1].lstrip()
-    if text.startswith(_PAGE_STARTS):
+    if _PAGE_START.match(text):
         return True
-    return text.startswith(b"<?xml") and any(mark in text for mark in _SERVER_ERRORS)
+    return text.startswith(b"<?xml") and _SERVER_ERROR.search(text) is not None
 
 
 def looks_like(head: bytes) -> str:

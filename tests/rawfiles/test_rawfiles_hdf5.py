@@ -70,6 +70,16 @@ def test_what_leads_out_of_the_file_is_refused(file, tmp_path):
                 opened.read(name)
 
 
+def test_groups_that_contain_themselves(file):
+    with h5py.File(file, "r+") as opened:
+        opened["Camera_5mp/again"] = opened["Camera_5mp"]
+    with (
+        Hdf5File(file) as opened,
+        pytest.raises(UnreadableRawFileError, match="nested too deeply"),
+    ):
+        list(opened.datasets())
+
+
 def read_all(file):
     with Hdf5File(file) as opened:
         return [opened.read(name) for name in opened.datasets()]

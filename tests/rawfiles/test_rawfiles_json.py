@@ -174,13 +174,13 @@ RLIMIT_SCRIPT = """
     from posepile_torch.rawfiles import iter_json_array, read_json, read_pickle
     page = resource.getpagesize()
     used = int(open("/proc/self/statm").read().split()[0]) * page
-    resource.setrlimit(resource.RLIMIT_AS, (used + (90 << 20),) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 20),) * 2)
     try:
         (read_json if sys.argv[1].endswith("json") else read_pickle)(sys.argv[1])
     except RawFileTooLargeError as error:
         print("refused:", error.what, error.fix)
     if sys.argv[1].endswith("json"):
-        print("streamed:", sum(1 for _ in iter_json_array(sys.argv[1])))
+        print("streamed:", sum(1 for _ in iter_json_array(sys.argv[1], chunk_bytes=1 << 16)))
 """
 
 
@@ -188,10 +188,10 @@ RLIMIT_SCRIPT = """
 @pytest.mark.parametrize("kind", ["json", "pkl"], ids=lambda kind: f"fault-30 RLIMIT_AS {kind}")
 def test_too_little_memory_is_a_clear_error(tmp_path, kind):
     file = tmp_path / f"huge.{kind}"
-    if kind == "json":  # 8 MB of text, some 160 MB of objects
-        file.write_text("[" + ",".join(['{"a":0}'] * 1_000_000) + "]")
-    else:  # a million dictionaries in three megabytes
-        file.write_bytes(b"\x80\x02](" + b"}" * 2_000_000 + b"e.")
+    if kind == "json":  # 3 MB of text, some 60 MB of objects
+        file.write_text("[" + ",".join(['{"a":0}'] * 400_000) + "]")
+    else:  # a million dictionaries in a megabyte
+        file.write_bytes(b"\x80\x02](" + b"}" * 1_000_000 + b"e.")
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(RLIMIT_SCRIPT), str(file)],
         capture_output=True, text=True, timeout=120, check=True,
@@ -199,4 +199,4 @@ def test_too_little_memory_is_a_clear_error(tmp_path, kind):
     assert "refused: the memory does not suffice" in done.stdout
     assert "streaming" in done.stdout
     if kind == "json":
-        assert "streamed: 1000000" in done.stdout
+        assert "streamed: 400000" in done.stdout

@@ -94,6 +94,13 @@ def test_data_that_only_mentions_pages_is_data(tmp_path):
     assert "html" in rawfiles.read_json(file)["note"]
 
 
+@pytest.mark.parametrize("start", ["<metadata>", "<header/>", "<bodies>", "<?xml version='1.0'?>"])
+def test_tags_that_only_begin_like_pages(tmp_path, start):
+    file = tmp_path / "a.xml"
+    file.write_text(f"{start}\n<a>1</a>")
+    assert rawfiles.read_text(file).startswith(start)
+
+
 def test_check_file_reads_the_head_only(tmp_path):
     file = tmp_path / "big.bin"
     file.write_bytes(b"x" * 10_000)
