@@ -58,9 +58,13 @@ def report(
 
 def _open(ctx: typer.Context, archive: str, split: str, side: int) -> Source[Any]:
     from posepile_torch.archive import open_archive
+    from posepile_torch.archive.legacy import LEGACY_SOURCE
     from posepile_torch.registry import load_source
+    from posepile_torch.sources import PosePile3D
     from posepile_torch.transforms import evaluation
 
     path = output.archive_path(ctx, archive)
     name = open_archive(path).manifest.source
-    return load_source(name)(path, split=split, recipe=evaluation(side=side))
+    # PosePile archives are of no particular source, so none is registered for them.
+    source = PosePile3D if name == LEGACY_SOURCE else load_source(name)
+    return source(path, split=split, recipe=evaluation(side=side))

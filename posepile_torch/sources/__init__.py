@@ -12,10 +12,12 @@ from posepile_torch.sources.base import Source, Source2D, Source3D
 
 if TYPE_CHECKING:
     from posepile_torch.sources.mannequin import Mannequin as Mannequin
+    from posepile_torch.sources.posepile import PosePile2D as PosePile2D
+    from posepile_torch.sources.posepile import PosePile3D as PosePile3D
 
-__all__ = ["Mannequin", "Source", "Source2D", "Source3D"]
+__all__ = ["Mannequin", "PosePile2D", "PosePile3D", "Source", "Source2D", "Source3D"]
 
-_MODULES = {"Mannequin": "mannequin"}
+_MODULES = {"Mannequin": "mannequin", "PosePile2D": "posepile", "PosePile3D": "posepile"}
 
 
 def __getattr__(name: str) -> Any:

@@ -64,22 +64,21 @@ class Source(Generic[S]):
         self._joint_map = JointMap.between(self.native, self.skeleton)
         self._rows = self.archive.rows(split=split)
 
-    @classmethod
-    def _open(cls, root: Path) -> Archive:
-        own = root / cls.card.name
+    def _open(self, root: Path) -> Archive:
+        own = root / self.card.name
         archive = open_archive(own if own.exists() else root)
-        if archive.manifest.source != cls.card.name:
+        if archive.manifest.source != self.card.name:
             raise ArchiveError(
-                f"this archive holds {archive.manifest.source!r}, not {cls.card.name!r}",
+                f"this archive holds {archive.manifest.source!r}, not {self.card.name!r}",
                 where=archive.path,
-                fix=f"convert it with `posepile convert {cls.card.name}`, or use the Dataset "
+                fix=f"convert it with `posepile convert {self.card.name}`, or use the Dataset "
                 f"class of {archive.manifest.source!r}",
             )
-        if archive.skeleton.joints != cls.native.joints:
+        if archive.skeleton.joints != self.native.joints:
             raise ArchiveError(
-                f"joints {archive.skeleton.joints} differ from {cls.native.joints}",
+                f"joints {archive.skeleton.joints} differ from {self.native.joints}",
                 where=archive.path,
-                rule=f"an archive of {cls.card.name} has the skeleton that its class declares",
+                rule=f"an archive of {self.card.name} has the skeleton that its class declares",
                 fix="convert the source again with this version of the library",
             )
         return archive

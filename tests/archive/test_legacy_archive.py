@@ -9,12 +9,12 @@ import threading
 import zlib
 from pathlib import Path
 
-import legacy_toys as toys
 import msgpack
 import msgpack_numpy
 import numpy as np
 import pytest
 from PIL import Image
+from raw import posepile as toys
 
 from posepile_torch import skeletons
 from posepile_torch.archive import Archive, open_archive

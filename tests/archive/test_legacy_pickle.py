@@ -5,11 +5,11 @@ import sys
 import types
 from pathlib import Path
 
-import legacy_toys as toys
 import numpy as np
 import pytest
 import rlemasklib
 from PIL import Image
+from raw import posepile as toys
 
 from posepile_torch.archive import open_archive
 from posepile_torch.archive.importing import import_archive

@@ -21,13 +21,13 @@ from posepile_torch.images import encode_jpeg
 
 JOINTS = ["pelv", "rhip", "lhip", "neck", "lsho", "rsho", "root"]
 EDGES = [(0, 1), (0, 2), (0, 3), (3, 4), (3, 5)]
-WIDTH, HEIGHT = 160, 120
+WIDTH, HEIGHT = 240, 180
 ROTVEC = np.array([1.45, 0.12, -0.08], np.float32)  # roughly: z up in the world, y down in images
-LOCATION = np.array([300.0, -4000.0, 900.0], np.float32)
-INTRINSICS = np.array([[220.0, 0, 79.5], [0, 221.0, 59.5]], np.float32)
+LOCATION = np.array([300.0, -4000.0, 1000.0], np.float32)
+INTRINSICS = np.array([[450.0, 0, 119.5], [0, 452.0, 89.5]], np.float32)
 POSE = np.array(
     [[0, 0, 900], [-130, 20, 880], [130, 20, 880], [0, 10, 1400],
-     [180, 15, 1380], [-180, 15, 1380], [0, 0, 950]], float
+     [180, 15, 1380], [-180, 15, 1380], [0, 0, 1150]], float
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def image_path(i):
 
 
 def world(i):
-    return POSE + np.random.default_rng(i).uniform(-150, 150, 3) * [1, 1, 0.3]
+    return POSE + np.random.default_rng(i).uniform(-150, 150, 3) * [1, 1, 0.2]
 
 
 def project(points, distortion=None):
@@ -51,11 +51,11 @@ def project(points, distortion=None):
 
 
 def dots(points):
-    """A picture with a soft white dot at every point."""
+    """A picture with a soft bright dot at every point."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     image = np.full((HEIGHT, WIDTH, 3), 40.0)
     for px, py in points:
-        image += 200 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * 2.0**2))[..., None]
+        image += 200 * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * 1.3**2))[..., None]
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
