@@ -6,6 +6,16 @@
 
 from posepile_torch.archive.manifest import ArchiveHeader, Manifest
 from posepile_torch.archive.reader import Archive, open_archive
+from posepile_torch.archive.report import VerifyReport
+from posepile_torch.archive.verify import verify_archive
 from posepile_torch.archive.writer import ArchiveWriter
 
-__all__ = ["Archive", "ArchiveHeader", "ArchiveWriter", "Manifest", "open_archive"]
+__all__ = [
+    "Archive",
+    "ArchiveHeader",
+    "ArchiveWriter",
+    "Manifest",
+    "VerifyReport",
+    "open_archive",
+    "verify_archive",
+]

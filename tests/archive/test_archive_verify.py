@@ -2,10 +2,10 @@ import contextlib
 import json
 
 import archive_toys as toys
-import legacy_toys
 import numpy as np
 import pytest
 import typer
+from raw import posepile as legacy_toys
 from typer.testing import CliRunner
 
 from posepile_torch.archive import open_archive
