@@ -7,15 +7,15 @@ that are let through are those of :mod:`posepile_torch.rawfiles.members`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from posepile_torch import keys
 from posepile_torch.errors import ExtractionError, UnreadableRawFileError
@@ -124,8 +124,6 @@ def extract_barecat(
     """
     import sqlite3
 
-    import barecat
-
     checked = sniff.check_file(path, max_bytes=None)
     keys.check_archive_path(checked.path)
     register = MemberRegister(limits, packed_bytes=checked.size_bytes, where=checked.path)
@@ -133,7 +131,7 @@ def extract_barecat(
     with _Target(folder, where=checked.path) as target:
         with (
             translated(damage, lambda error: _damaged(path, "BareCat archive", error)),
-            barecat.Barecat(checked.path, readonly=True, threadsafe=True) as archive,
+            _opened_barecat(checked.path) as archive,
         ):
             infos = list(archive.index.iter_all_fileinfos())
             names = [register.add(i.path, is_folder=False, size_bytes=i.size) for i in infos]
@@ -182,6 +180,17 @@ def decompress_file(
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def _opened_barecat(path: Path) -> Any:
+    import sqlite3
+
+    import barecat
+
+    # BareCat leaves its connection open when it fails to open a damaged index.
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as index:
+        index.execute("SELECT path, shard, offset, size, crc32c FROM files LIMIT 1").fetchall()
+    return barecat.Barecat(path, readonly=True, threadsafe=True)
 
 
 def _damaged(path: str | os.PathLike[str], kind: str, error: Exception) -> ExtractionError:
@@ -271,7 +280,7 @@ class _Target:
             folder.mkdir(parents=True, exist_ok=True)
             self.made.add(folder)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _written(self, name: str) -> Iterator[IO[bytes]]:
         path = self.temporary / name
         self._make(path.parent)

@@ -379,9 +379,7 @@ class _Opened:
 
     def __enter__(self) -> tuple[Any, Any]:
         try:
-            self.container = self.av.open(
-                str(self.path.absolute()), mode="r", options=_OPTIONS, metadata_errors="ignore"
-            )
+            self.container = self._open()
         except (self.av.FFmpegError, OSError, ValueError) as error:
             raise UnreadableRawFileError(
                 f"the video cannot be opened: 0 frames came{_shortfall(self.path)} ({error})",
@@ -402,6 +400,13 @@ class _Opened:
 
     def __exit__(self, *_: object) -> None:
         self.container.close()
+
+    def _open(self) -> Any:
+        path = str(self.path.absolute())
+        try:  # titles in odd encodings are no reason to refuse a video
+            return self.av.open(path, "r", options=_OPTIONS, metadata_errors="ignore")
+        except TypeError:  # PyAV 19 always ignores them
+            return self.av.open(path, "r", options=_OPTIONS)
 
 
 def _shortfall(path: Path) -> str:

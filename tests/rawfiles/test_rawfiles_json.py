@@ -44,7 +44,7 @@ BROKEN = {
         9,
         "$[0]",
     ),
-    "trailing comma": (b"[1, 2,]", "not JSON", 6, 1, 7, "$[1]"),
+    "trailing comma": (b"[1, 2,]", "not JSON", None, None, None, None),  # Pythons differ
     "two documents": (b'{"a": 1}\n{"a": 2}', "extra data", 9, 2, 1, "$"),
     "bad number": (b"[" + b"9" * 5000 + b"]", "bad number", None, None, None, None),
     "too deep": (b"[" * 100_000, "nested too deeply", None, None, None, None),
