@@ -334,7 +334,8 @@ def plain_json(data: Any, *, where: object) -> Any:
         ArchiveError: If something in it has no JSON form (arrays, paths, NaN, ...).
     """
     try:
-        return json.loads(json.dumps(data, allow_nan=False, default=_plain_mapping))
+        text = json.dumps(data, allow_nan=False, ensure_ascii=False, default=_plain_mapping)
+        return json.loads(text.encode())  # refuses lone surrogates, which have no UTF-8
     except (TypeError, ValueError) as error:
         raise ArchiveError(
             f"only plain JSON data can be stored: {error}",

@@ -251,9 +251,11 @@ class ArchiveWriter:
 
         Args:
             reason: Short and general, for example ``"fewer than 4 joints in the box"``.
-            item: Which one, with paths relative to the raw folder.
+            item: Which one, with paths relative to the raw folder. Bytes of file names that are
+                no valid Unicode are written as escapes.
         """
         self._require_open()
+        reason, item = (s.encode(errors="backslashreplace").decode() for s in (reason, item))
         if not reason or is_absolute_path(item):
             raise RecordError(
                 f"skip({reason!r}, {item!r})",
@@ -265,6 +267,7 @@ class ArchiveWriter:
     def end_unit(self, name: str) -> None:
         """Declare that everything added since the previous unit belongs to unit ``name``."""
         self._require_open()
+        check_key(name, where=f"{self.name}, name of a unit")
         if self.header.units and name not in self.header.units:
             raise RecordError(
                 f"unit {name!r} was not planned",

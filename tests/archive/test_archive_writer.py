@@ -303,6 +303,20 @@ def test_the_manifest_counts_what_was_written(tmp_path):
     assert manifest.vocabularies["activity"] == ("Sitting", "Walking")
 
 
+def test_names_that_are_no_unicode_are_escaped_or_refused(tmp_path):
+    raw_name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    with pytest.raises(ArchiveError, match="JSON"):
+        toys.open_writer(tmp_path, header=toys.header(raw_files={raw_name: {}}))
+    with toys.open_writer(tmp_path) as writer:
+        writer.skip("not an image", raw_name)
+        with pytest.raises(ArchivePathError):
+            writer.end_unit(raw_name)
+        with pytest.raises(ArchiveError, match="JSON"):
+            writer.checkpoint({"next": raw_name})
+        manifest = read_manifest(writer.publish(allow_empty=True))
+    assert manifest.skipped["not an image"].items == (r"caf\udce9.jpg",)
+
+
 def test_mean_bone_lengths_are_those_of_the_stored_train_records(tmp_path):
     precision = Precision(joints3d_mm=1.0)
     folder = toys.build(tmp_path, 40, header=toys.header(precision=precision))
