@@ -269,6 +269,14 @@ class MetricError(PosepileError, ValueError):
     """Predictions, ground truth or the settings of a metric do not fit each other."""
 
 
+class ProtocolError(PosepileError, ValueError):
+    """The definition of an evaluation protocol contradicts itself, or does not fit its data."""
+
+
+class PredictionError(PosepileError, ValueError):
+    """Predictions are in another form, unit or frame of reference than the protocol asks for."""
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional module, or name the extra that installs it.
 

@@ -34,7 +34,9 @@ _SOURCES = {
 _CONVERTERS = {
     "mannequin": "posepile_torch.converters.mannequin:MannequinConverter",
 }
-_PROTOCOLS: dict[str, str] = {}
+_PROTOCOLS: dict[str, str] = {
+    "mannequin/mpjpe": "posepile_torch.benchmarks.mannequin:MPJPE",
+}
 
 
 @dataclass(frozen=True)

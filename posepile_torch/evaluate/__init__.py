@@ -1,0 +1,1 @@
+"""Evaluation: predictions in, numbers with their definition out."""
