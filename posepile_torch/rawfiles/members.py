@@ -65,6 +65,11 @@ def safe_member_name(name: str, *, where: object) -> str:
         ) from None
 
 
+def is_target_itself(name: str) -> bool:
+    """Whether a member is the folder that is unpacked, as ``tar cf all.tar .`` stores it."""
+    return not name.startswith("/") and all(part in ("", ".") for part in name.split("/"))
+
+
 @contextmanager
 def translated(
     damage: tuple[type[Exception], ...], make: Callable[[Exception], ExtractionError]

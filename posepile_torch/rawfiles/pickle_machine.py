@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from posepile_torch.errors import UnreadableRawFileError, UnsafePickleError
-from posepile_torch.rawfiles import sniff
 
 _MAX_MARKS = 2000  # open lists, dicts and tuples within one another
 _MAX_KEY_DEPTH = 20  # the hash of nested tuples recurses in C without a guard
@@ -218,8 +217,7 @@ class Machine:
         raise UnreadableRawFileError(
             f"this is no intact pickle (byte {self.at} of {len(self.data)}): {what}",
             where=self.where,
-            rule=_first_bytes_hint(self.data),
-            fix="fetch the file again",
+            fix="fetch the file again; if others open it, it may be of another kind than a pickle",
         )
 
     def unsafe(self, what: str) -> NoReturn:
@@ -327,12 +325,6 @@ def _set_shell_state(shell: Shell, state: Any) -> None:
         shell.state = merged
     else:
         shell.state = state
-
-
-def _first_bytes_hint(data: bytes) -> str:
-    if data[:1] == b"\x80":
-        return f"it begins like a pickle of protocol {data[1] if len(data) > 1 else '?'}"
-    return f"the file begins like {sniff.looks_like(data[:512])}"
 
 
 _PLAIN_KEYS = frozenset({str, bytes, int, float, bool, complex, type(None)})

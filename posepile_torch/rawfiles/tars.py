@@ -21,6 +21,7 @@ from posepile_torch.rawfiles.members import (
     DEFAULT_LIMITS,
     ExtractionLimits,
     MemberRegister,
+    is_target_itself,
     translated,
 )
 
@@ -102,7 +103,8 @@ def walk_tar(path: str | os.PathLike[str], limits: ExtractionLimits) -> Iterator
             )
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-                yield _checked_entry(archive, member, register)
+                if not (member.isdir() and is_target_itself(member.name)):
+                    yield _checked_entry(archive, member, register)
             _check_end(reader, archive.offset, where)
 
 

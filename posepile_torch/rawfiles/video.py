@@ -98,7 +98,7 @@ class Video:
 
     @property
     def frame_count(self) -> int:
-        """How many frames are shown, counted from the packets of the file."""
+        """How many frames are shown, counted by reading the file's packets once."""
         return self._scan.frame_count
 
     @property

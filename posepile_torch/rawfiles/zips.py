@@ -20,6 +20,7 @@ from posepile_torch.rawfiles.members import (
     DEFAULT_LIMITS,
     ExtractionLimits,
     MemberRegister,
+    is_target_itself,
     translated,
 )
 
@@ -224,6 +225,8 @@ def _checked_index(
     folders = []
     for info in archive.infolist():
         is_folder = _checked_kind(info, where)
+        if is_folder and is_target_itself(_name(info)):
+            continue
         name = register.add(_name(info), is_folder=is_folder, size_bytes=info.file_size)
         register.check_ratio(f"the member {name!r}", info.file_size, info.compress_size)
         if is_folder:

@@ -118,6 +118,20 @@ def test_selection_and_folders(tmp_path):
     assert (tmp_path / "alltar" / "hollow" / "deep").is_dir()
 
 
+def test_archive_of_a_folder_itself(tmp_path):
+    source = tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    (source / "sub" / "a.txt").write_bytes(b"a")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(source, arcname=".")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("./", b"")
+        archive.writestr("./sub/a.txt", b"a")
+    extract_tar(tmp_path / "a.tar", tmp_path / "tar")
+    extract_zip(tmp_path / "a.zip", tmp_path / "zip")
+    assert content_of(tmp_path / "tar") == content_of(tmp_path / "zip") == {"sub/a.txt": b"a"}
+
+
 def test_into_a_folder_that_has_files(tmp_path):
     first = zip_file(tmp_path / "1.zip", {"images/a.jpg": b"a", "list.txt": b"1"})
     second = zip_file(tmp_path / "2.zip", {"images/b.jpg": b"b", "list.txt": b"2"})

@@ -214,6 +214,11 @@ class DictLike(dict):
     pass
 
 
+class OwnState(dict):
+    def __getstate__(self):
+        return self
+
+
 HERE = __name__
 
 
@@ -258,6 +263,13 @@ def test_shells_hold_slots_items_and_mappings(protocol):
     assert first.state == {"a": 1, "b": "two"}
     assert (second.items, second.state) == ([1, 2], {"extra": "attribute"})
     assert third.mapping == {"x": 1}
+
+
+def test_dictionary_that_is_its_own_state():
+    profile = PICKLE_PROFILES["numpy"].extended(
+        "toys", {(HERE, "OwnState"): lambda shell: dict(shell.mapping)}
+    )
+    assert parse_pickle(pickle.dumps([OwnState(a=1)]), profile) == [{"a": 1}]
 
 
 def test_finish_function_that_meets_the_unexpected_names_the_class():
