@@ -59,7 +59,7 @@ _JPEG_START = b"\xff\xd8\xff"
 class LegacyArchive(Archive):
     """A PosePile archive (schema 0), open for reading.
 
-    Opening reads the index of both containers once, at some 200,000 records per second, and keeps
+    Opening reads the index of both containers once, at some 150,000 records per second, and keeps
     80 bytes per record in memory; nothing is written. Convert an archive that
     is used a lot (``posepile import-legacy``): schema 1 opens at once and shares its index
     between processes.
@@ -97,9 +97,9 @@ class LegacyArchive(Archive):
         body_unit_m: float = 1.0,
     ) -> None:
         self._files = locate(
-            check_archive_path(path).resolve(),
-            None if images is None else check_archive_path(images).resolve(),
-            None if image_root is None else Path(image_root).resolve(),
+            check_archive_path(path),
+            None if images is None else check_archive_path(images),
+            None if image_root is None else Path(image_root).absolute(),
         )
         self._options = (images, image_root, skeleton, body_unit_m)
         self._body_unit_m = body_unit_m

@@ -26,6 +26,7 @@ from posepile_torch.cards import (
     Visibility,
 )
 from posepile_torch.errors import ArchiveError
+from posepile_torch.sample import Sample2D, Sample3D
 from posepile_torch.skeleton import Skeleton
 from posepile_torch.sources.base import S, Source, Source2D, Source3D
 
@@ -109,9 +110,9 @@ class _PosePile(Source[S]):
         return archive
 
 
-class PosePile3D(_PosePile[Any], Source3D):
+class PosePile3D(_PosePile[Sample3D], Source3D):
     """A PosePile archive with cameras and 3D joints (or camera-less 2D joints, without any)."""
 
 
-class PosePile2D(_PosePile[Any], Source2D):
+class PosePile2D(_PosePile[Sample2D], Source2D):
     """A PosePile archive with 2D joints."""
