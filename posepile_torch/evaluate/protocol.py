@@ -38,9 +38,12 @@ AUC, CPS) take it from ``MetricSpec.align``. A metric may replace joints and roo
 
 Where a benchmark needs more than one prediction per annotated person (matching, detection
 scores, tracks), ``evaluator`` names a function ``"module:attribute"`` that computes all metrics:
-``(protocol, predictions, truth, on_missing) -> Result``; see
-:func:`posepile_torch.evaluate.engine.evaluate`. Where the truth is not in an archive,
-``raw_truth`` names a function ``(path) -> GroundTruth`` that reads the benchmark's own files.
+``(protocol, predictions, truth, on_missing) -> Result``, called by
+:func:`posepile_torch.evaluate.engine.evaluate` with
+:class:`~posepile_torch.evaluate.predictions.Predictions` in the protocol's skeleton and unit, and
+returning a :class:`~posepile_torch.evaluate.results.Result`. Where the truth is not in an
+archive, ``raw_truth`` names a function ``(protocol, path, body_models) -> GroundTruth`` that reads
+the benchmark's own files; ``body_models`` is the user's folder of body models, or None.
 """
 
 from __future__ import annotations
@@ -108,6 +111,8 @@ class MetricSpec:
             name their own alignment (``pa_mpjpe``) ignore it.
         joints: Evaluated joints by name, where they differ from the protocol's.
         root: Root, where it differs from the protocol's; ``"protocol"`` means it does not.
+        fit: Joints to which rigid and similarity alignment are fitted, where these are not all
+            joints of the protocol.
         about: One sentence or formula for ``posepile eval explain``.
     """
 
@@ -122,12 +127,14 @@ class MetricSpec:
     align: Align = "none"
     joints: tuple[str, ...] | str | None = None
     root: RootSpec = "protocol"
+    fit: tuple[str, ...] | str | None = None
     about: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
-        if self.joints is not None:
-            object.__setattr__(self, "joints", _words(self.joints))
+        for name in ("joints", "fit"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _words(getattr(self, name)))
         where = f"metric {self.name!r}"
         _check(self.align, Align, "align", where)
         for order in (self.order, *self.also):
@@ -322,6 +329,10 @@ class Protocol:
         """Return the names of the joints that a metric evaluates."""
         return _words(metric.joints if metric.joints is not None else self.joints or ())
 
+    def fit_of(self, metric: MetricSpec) -> tuple[str, ...]:
+        """Return the names of the joints to which rigid and similarity alignment are fitted."""
+        return _words(metric.fit if metric.fit is not None else self.joints or ())
+
     def root_of(self, metric: MetricSpec) -> RootSpec:
         """Return the root of a metric: its own, or the protocol's."""
         return self.root if metric.root == "protocol" else metric.root
@@ -373,6 +384,7 @@ class Protocol:
         skeleton = self.named_skeleton
         asked = [self.joints or (), *(members for members in self.groups.values())]
         asked += [self.joints_of(metric) for metric in self.metrics]
+        asked += [self.fit_of(metric) for metric in self.metrics]
         asked += [root_joints(self.root_of(metric)) for metric in self.metrics]
         asked.append(root_joints(self.root))
         for names in asked:

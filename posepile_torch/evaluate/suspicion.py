@@ -1,0 +1,130 @@
+"""Mistakes that a number cannot show: wrong units, swapped sides, mirrored or exchanged axes.
+
+Every signed exchange of axes, with and without left and right joints swapped, is tried on a part
+of the predictions. Where one of them explains the predictions far better than they explain
+themselves, that is said. Nothing is corrected.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posepile_torch.errors import MetricError, PredictionError
+from posepile_torch.metrics import check_units_mm
+from posepile_torch.skeleton import Skeleton
+
+SAMPLES = 512
+"""How many poses are tried, spread evenly over the data."""
+
+CONVINCING = 0.6
+"""A change is reported if it leaves less than this share of the error."""
+
+_AXES = "xyz"
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A change of the predictions that would make them fit far better.
+
+    Args:
+        change: In words: "left and right joints are swapped; the y axis points the other way".
+        before: Mean error about the centroid as given, in the unit of the poses.
+        after: The same after the change.
+    """
+
+    change: str
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        return (
+            f"the predictions look as if {self.change}: the error about the centroid would fall "
+            f"from {self.before:.1f} to {self.after:.1f}; nothing was corrected"
+        )
+
+
+def check_units(pred: NDArray[np.float64], *, where: str) -> None:
+    """Raise if 3D predictions are hardly in millimetres.
+
+    Raises:
+        PredictionError: If the median joint radius is no length of a body in mm.
+    """
+    whole = pred[np.isfinite(pred).all((1, 2))] if len(pred) else pred
+    if not len(whole) or not np.ptp(whole, axis=1).any():
+        return  # nothing to judge, or all joints coincide: that is counted as degenerate
+    try:
+        check_units_mm(whole, name="prediction")
+    except MetricError as error:
+        raise PredictionError(
+            error.what,
+            where=where,
+            rule=error.rule,
+            fix=f"{error.fix or 'check the unit'}; a table states its unit in the fact 'unit'",
+        ) from error
+
+
+def find_suspicion(
+    pred: NDArray[np.float64], gt: NDArray[np.float64], skeleton: Skeleton
+) -> Suspicion | None:
+    """Return the change that explains the predictions far better, if there is one.
+
+    Args:
+        pred: ``[N, J, D]``; not finite where missing.
+        gt: ``[N, J, D]``; not finite where not labelled.
+        skeleton: Names and mirror map of the joints.
+    """
+    known = np.isfinite(pred).all(-1) & np.isfinite(gt).all(-1)
+    # swapping sides must not change which joints are compared
+    mirror = np.array(skeleton.mirror)
+    known &= known[:, mirror]
+    rows = np.flatnonzero(known.sum(1) >= 3)
+    if not len(rows):
+        return None
+    rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).astype(int)]
+    weight = known[rows, :, None]
+    p, g = (_centred(poses[rows], weight) for poses in (pred, gt))
+    before = _error(p, g, weight)
+    tried = []
+    for swapped in (False, True):
+        side = p[:, mirror] if swapped else p
+        for order in itertools.permutations(range(p.shape[2])):
+            for signs in itertools.product((1.0, -1.0), repeat=p.shape[2]):
+                error = _error(side[..., list(order)] * signs, g, weight)
+                # of equal explanations the simplest counts
+                effort = swapped + sum(s < 0 for s in signs) + 2 * (order != tuple(sorted(order)))
+                tried.append((round(error, 6), effort, swapped, order, signs))
+    after, effort, swapped, order, signs = min(tried)
+    if not effort or after >= CONVINCING * before:
+        return None
+    return Suspicion(_in_words(swapped, order, signs), before, after)
+
+
+def _in_words(swapped: bool, order: tuple[int, ...], signs: tuple[float, ...]) -> str:
+    told = ["left and right joints are swapped"] if swapped else []
+    if order != tuple(sorted(order)):
+        told.append(
+            "the axes are exchanged ("
+            + ", ".join(f"true {_AXES[i]} is given as {_AXES[o]}" for i, o in enumerate(order))
+            + ")"
+        )
+    flipped = [_AXES[i] for i, sign in enumerate(signs) if sign < 0]
+    if flipped:
+        verb = "axis points" if len(flipped) == 1 else "axes point"
+        told.append(f"the {' and '.join(flipped)} {verb} the other way")
+    return "; ".join(told)
+
+
+def _centred(poses: NDArray[np.float64], weight: NDArray[np.bool_]) -> NDArray[np.float64]:
+    finite = np.where(weight, poses, 0.0)
+    return np.where(weight, finite - finite.sum(1, keepdims=True) / weight.sum(1)[:, None], 0.0)
+
+
+def _error(p: NDArray[np.float64], g: NDArray[np.float64], weight: NDArray[np.bool_]) -> float:
+    return float(np.linalg.norm(p - g, axis=-1).sum() / weight.sum())
+
+
+__all__ = ["CONVINCING", "SAMPLES", "Suspicion", "check_units", "find_suspicion"]
