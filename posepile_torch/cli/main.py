@@ -18,7 +18,17 @@ from posepile_torch.cli import output
 from posepile_torch.errors import PosepileError
 from posepile_torch.registry import DISTRIBUTION
 
-GROUPS = ("catalog", "mannequin", "convert", "verify", "look", "skeleton", "interop", "demo")
+GROUPS = (
+    "catalog",
+    "mannequin",
+    "convert",
+    "verify",
+    "look",
+    "skeleton",
+    "interop",
+    "backgrounds",
+    "demo",
+)
 """Modules of this package that hold verbs, in the order in which ``--help`` lists them."""
 
 

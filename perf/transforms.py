@@ -1,0 +1,210 @@
+"""What a recipe costs, beside the limit: one JPEG decode and one warp of the same crop.
+
+Run ``python perf/transforms.py``. Everything runs in this process on one core; the candidates take
+turns, times are process CPU time, and the ratios are medians over paired rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from posepile_torch.camera import Camera
+from posepile_torch.images import encode_jpeg
+from posepile_torch.masks import Mask
+from posepile_torch.record import Record
+from posepile_torch.transforms import RandomKey, apply_recipe, plan_view, procedural, recipes
+
+COUNT = 48  # crops; together larger than the caches of the CPU
+GRAIN = 9.0  # grey levels of film grain, for 62 KB a crop
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One stored crop: its bytes, its record, and the masks and matrices of the references."""
+
+    jpeg: bytes
+    record: Record
+    homography: np.ndarray
+    background: bytes
+
+
+def make_crops(count: int, side: int = 480) -> list[Crop]:
+    """Make crops of the size and bits per pixel of converted datasets (62 KB at q95)."""
+    crops = []
+    for number in range(count):
+        random = np.random.default_rng(number)
+        picture = procedural.background(number, side).astype(np.float32)
+        grain = cv2.GaussianBlur(
+            random.normal(0, GRAIN, picture.shape).astype(np.float32), (0, 0), 0.7
+        )
+        picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
+        camera = Camera.from_fov(
+            (side, side), math.radians(30 + number % 20), world_up=(0.1, -1.0, 0.05)
+        )
+        box = np.array([side * 0.36, side * 0.16, side * 0.28, side * 0.68])
+        mask = Mask.from_array(_person(random, side, box))
+        record = Record(
+            id=f"crop/{number}",
+            split="train",
+            image_key=f"{number}.jpg",
+            image_size=(side, side),
+            box=box,
+            camera=camera,
+            joints3d=np.zeros((17, 3)) + (0, 0, 3000),
+            person_mask=mask,
+            scene_mask=mask,
+        )
+        key = RandomKey(0, 0, number)
+        view = plan_view(record, recipes.metrabs(), key)
+        back = cv2.resize(procedural.background(number + 1, side), (512, 512))
+        crops.append(
+            Crop(encode_jpeg(picture, 95), record, view.homography, encode_jpeg(back, 95))
+        )
+    return crops
+
+
+def _person(random: np.random.Generator, side: int, box: np.ndarray) -> np.ndarray:
+    """Return the silhouette of a crude figure that fills the box."""
+    x, y, w, h = box
+    mask = np.zeros((side, side), np.uint8)
+    middle = x + w / 2
+
+    def limb(start: tuple[float, float], end: tuple[float, float], thick: float) -> None:
+        a, b = ((round(middle + w * p[0]), round(y + h * p[1])) for p in (start, end))
+        cv2.line(mask, a, b, 1, round(w * thick))
+
+    cv2.ellipse(
+        mask,
+        (round(middle), round(y + 0.09 * h)),
+        (round(w * 0.13), round(h * 0.09)),
+        0,
+        0,
+        360,
+        1,
+        -1,
+    )
+    limb((0, 0.2), (0, 0.5), 0.35)
+    for sign in (-1, 1):
+        bend = random.uniform(0.2, 0.45)
+        limb((sign * 0.15, 0.22), (sign * bend, 0.36), 0.12)
+        limb((sign * bend, 0.36), (sign * 0.4, 0.52), 0.1)
+        limb((sign * 0.1, 0.5), (sign * 0.15, 0.75), 0.18)
+        limb((sign * 0.15, 0.75), (sign * 0.2, 0.97), 0.14)
+    return mask
+
+
+def limit(crop: Crop, number: int) -> None:
+    """Decode and warp: what no loader can avoid."""
+    image = simplejpeg.decode_jpeg(crop.jpeg, colorspace="RGB")
+    cv2.warpPerspective(image, crop.homography, (256, 256), flags=cv2.INTER_LINEAR)
+
+
+def by_recipe(recipe: recipes.Recipe) -> Callable[[Crop, int], None]:
+    """Return the candidate that applies a recipe."""
+
+    def run(crop: Crop, number: int) -> None:
+        apply_recipe(crop.jpeg, crop.record, recipe, RandomKey(1, number, 0))
+
+    return run
+
+
+def published_shape(crop: Crop, number: int) -> None:
+    """The per-sample work of the published loaders, written anew: maps in numpy, float colours.
+
+    Decode with OpenCV, build dense maps from rays, remap the image, the mask and a background
+    that is decoded each time, blend and change colours in float, HSV included.
+    """
+    random = np.random.default_rng(number)
+    image = cv2.imdecode(np.frombuffer(crop.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    back_to_crop = np.linalg.inv(crop.homography)
+    x, y = np.meshgrid(np.arange(256, dtype=np.float32), np.arange(256, dtype=np.float32))
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ back_to_crop.T.astype(np.float32)
+    grid = rays[..., :2] / rays[..., 2:]
+    front = cv2.remap(image, grid, None, cv2.INTER_LINEAR)
+    mask = Mask.from_record(crop.record.person_mask.to_record()).to_array()
+    alpha = cv2.remap(mask, grid, None, cv2.INTER_LINEAR).astype(np.float32)[..., None]
+    other = cv2.imdecode(np.frombuffer(crop.background, np.uint8), cv2.IMREAD_COLOR)
+    scale = 512 / 256 / 1.35
+    back = cv2.remap(other, np.stack([x, y], -1) * np.float32(scale) + 66, None, cv2.INTER_LINEAR)
+    mixed = (alpha * front + (1 - alpha) * back)[..., ::-1].astype(np.float32) / 255
+    mixed = mixed + random.uniform(-0.125, 0.125)
+    mixed = (mixed - 0.5) * random.uniform(0.5, 1.5) + 0.5
+    for channel, change in ((0, random.uniform(-72, 72)), (1, random.uniform(0.5, 1.5))):
+        hsv = cv2.cvtColor(np.clip(mixed, 0, 1).astype(np.float32), cv2.COLOR_RGB2HSV)
+        hsv[..., channel] = (
+            np.mod(hsv[..., 0] + change, 360)
+            if channel == 0
+            else np.clip(hsv[..., 1] * change, 0, 1)
+        )
+        mixed = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    np.clip(mixed, 0, 1)
+
+
+def candidates() -> dict[str, Callable[[Crop, int], None]]:
+    """Return everything that is timed, by name."""
+    full = recipes.metrabs()
+    always = {"probability": 1.0, "probability_realistic": 1.0}
+    bare = recipes.evaluation().replaced(name="geometry only", geometry=full.geometry)
+    return {
+        "limit": limit,
+        "geometry only": by_recipe(bare),
+        "metrabs": by_recipe(full),
+        "metrabs, background always": by_recipe(full.replaced(background=always)),
+        "the same, exact HSV": by_recipe(
+            full.replaced(background=always, colour={"method": "hsv"})
+        ),
+        "nlf, background always": by_recipe(recipes.nlf().replaced(background=always)),
+        "published shape": published_shape,
+    }
+
+
+def measure(rounds: int, count: int) -> dict[str, list[float]]:
+    """Return the CPU seconds per sample of every candidate, one number for each round."""
+    crops = make_crops(count)
+    kilobytes = statistics.mean(len(crop.jpeg) for crop in crops) / 1024
+    print(f"{count} crops of 480 px, {kilobytes:.0f} KB on average")
+    runs = candidates()
+    for run in runs.values():
+        for number, crop in enumerate(crops[:8]):
+            run(crop, number)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds):
+        names = list(runs)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            start = time.process_time()
+            for number, crop in enumerate(crops):
+                runs[name](crop, turn * count + number)
+            times[name].append((time.process_time() - start) / count)
+    return times
+
+
+def main() -> None:
+    """Measure and print one line per candidate."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--count", type=int, default=COUNT)
+    options = parser.parse_args()
+    cv2.setNumThreads(0)
+    times = measure(options.rounds, options.count)
+    print(f"{'':28s}{'us/sample':>10s}{'x limit':>9s}{'x published':>13s}")
+    for name, values in times.items():
+        beside = [
+            statistics.median(r / v for r, v in zip(times[other], values, strict=True))
+            for other in ("limit", "published shape")
+        ]
+        print(
+            f"{name:28s}{1e6 * statistics.median(values):10.0f}{beside[0]:9.2f}{beside[1]:13.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
