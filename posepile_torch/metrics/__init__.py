@@ -7,13 +7,8 @@ are 0..100, overlaps and similarities 0..1. Every definition with its formula is
 """
 
 from posepile_torch.metrics._arrays import ArrayT
-from posepile_torch.metrics._measure import Align
-from posepile_torch.metrics._procrustes import Scale
-from posepile_torch.metrics._validity import OnMissing
 from posepile_torch.metrics.aggregation import (
     GroupMeans,
-    Hypotheses,
-    Reduce,
     aggregate,
     group_means,
     joint_group_means,
@@ -21,7 +16,6 @@ from posepile_torch.metrics.aggregation import (
 )
 from posepile_torch.metrics.alignment import (
     Alignment,
-    Root,
     rigid_alignment,
     root_alignment,
     root_relative,
@@ -34,6 +28,17 @@ from posepile_torch.metrics.bones import (
     outward_bones,
     rescale_bones,
     rescale_to_limb_sum,
+)
+from posepile_torch.metrics.choices import (
+    Align,
+    Hypotheses,
+    IouReduce,
+    OnMissing,
+    Reduce,
+    ReduceSamples,
+    Root,
+    Scale,
+    Smoothing,
 )
 from posepile_torch.metrics.image2d import (
     MPII_GROUPS,
@@ -79,11 +84,10 @@ from posepile_torch.metrics.orientation import (
     rotation_angles_rad,
 )
 from posepile_torch.metrics.silhouettes import (
-    IouReduce,
     silhouette_iou,
     silhouette_iou_from_counts,
 )
-from posepile_torch.metrics.smoothing import Smoothing, smooth_track
+from posepile_torch.metrics.smoothing import smooth_track
 from posepile_torch.metrics.streaming import ExactSum, RunningCorrelation, RunningMoments
 from posepile_torch.metrics.temporal import (
     EMDB_STILL_JOINTS,
@@ -95,7 +99,6 @@ from posepile_torch.metrics.temporal import (
     mpjve,
 )
 from posepile_torch.metrics.thresholds import (
-    ReduceSamples,
     auc,
     auc_31,
     auc_199,

@@ -167,6 +167,22 @@ def joint_indices(joints: Sequence[int], count: int, *, where: str) -> list[int]
     return indices
 
 
+def summed(values: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
+    """Sum over some or all axes.
+
+    On the CPU NumPy adds: torch would spread a large sum over threads, and waking them costs more
+    than adding, above all on a busy machine.
+    """
+    if values.device.type != "cpu" or values.requires_grad:
+        return values.sum() if dims is None else values.sum(dims)
+    return torch.as_tensor(values.numpy().sum(dims))
+
+
+def surely_finite(values: Tensor) -> bool:
+    """Return True only if every value is finite; False may also mean that their sum overflows."""
+    return bool(torch.isfinite(summed(values.detach())))
+
+
 class _SafeSqrt(torch.autograd.Function):
     """Square root whose gradient at zero is zero, the subgradient a distance needs."""
 

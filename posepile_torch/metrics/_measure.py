@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from posepile_torch.errors import MetricError
-from posepile_torch.metrics._arrays import length, pair
+from posepile_torch.metrics._arrays import length, pair, surely_finite
 from posepile_torch.metrics._procrustes import Fit, residuals
-from posepile_torch.metrics._validity import Comparison, OnMissing, compare
-from posepile_torch.metrics.alignment import Root, best_scale, roots
-
-Align = Literal["none", "scale", "rigid", "similarity"]
-"""What is fitted to the ground truth after the root translation.
-
-``"none"``: nothing. ``"scale"``: one scale about the origin (N-MPJPE). ``"rigid"``: rotation and
-translation. ``"similarity"``: rotation, translation and scale (Procrustes, "PA").
-"""
+from posepile_torch.metrics._validity import Comparison, compare, out_of_range
+from posepile_torch.metrics.alignment import best_scale, roots
+from posepile_torch.metrics.choices import Align, OnMissing, Root, Scale, check_choice
 
 
 @dataclass(frozen=True)
@@ -64,18 +58,14 @@ def measure(
     where: str,
 ) -> Measured:
     """Align predictions with the ground truth and return their marked distances."""
-    if options.align not in get_args(Align):
-        raise MetricError(
-            f"align={options.align!r} is not an alignment",
-            where=where,
-            fix=f"choose one of {', '.join(get_args(Align))}",
-        )
+    check_choice(options.align, Align, name="align", where=where)
+    check_choice(options.fit.scale, Scale, name="scale", where=where)
     if mask is None and on_missing == "error":
         # Nearly always all joints are known and predicted, and then their distances are finite.
         # Trying that first saves a pass over the data.
         whole = Comparison(*pair(pred, gt, where=where), None, None, on_missing)
         measured = _aligned(whole, whole, options, where)
-        if bool(torch.isfinite(measured.distances.detach().sum())):
+        if surely_finite(measured.distances):
             return measured
     compared = compare(pred, gt, mask=mask, on_missing=on_missing, where=where)
     to_fit = compared
@@ -128,12 +118,12 @@ def _after_fit(to_fit: Comparison, options: Options) -> tuple[Tensor, Tensor]:
     fit = options.fit
     if options.align == "rigid":
         fit = Fit("none", fit.allow_reflection)
-    *lead, joints, _ = to_fit.pred.shape
-    usable = None if to_fit.usable is None else to_fit.usable.reshape(-1, joints)
-    distances, degenerate = residuals(
-        to_fit.pred.reshape(-1, joints, 3), to_fit.gt.reshape(-1, joints, 3), usable, fit
-    )
-    return distances.reshape(*lead, joints), degenerate.reshape(lead)
+    lead, joints = to_fit.pred.shape[:-2], to_fit.pred.shape[-2]
+    size = lead.numel()
+    usable = None if to_fit.usable is None else to_fit.usable.reshape(size, joints)
+    p, g = (x.reshape(size, joints, 3) for x in (to_fit.pred, to_fit.gt))
+    distances, degenerate = residuals(p, g, usable, fit)
+    return distances.reshape(lead + (joints,)), degenerate.reshape(lead)
 
 
 def _check_range(measured: Measured, where: str) -> None:
@@ -152,13 +142,3 @@ def _lost(measured: Measured) -> Tensor:
     if measured.compared.missing is None:
         return torch.zeros_like(measured.distances, dtype=torch.bool)
     return measured.compared.missing.any(-1, keepdim=True)
-
-
-def out_of_range(where: str) -> MetricError:
-    """Return the error for finite coordinates whose squares overflow."""
-    return MetricError(
-        "coordinates are too large to square",
-        where=where,
-        rule="squared coordinates, summed over joints, are finite in float64",
-        fix="check the units, and for uninitialised memory",
-    )

@@ -1,31 +1,38 @@
 """Similarity and rigid fits of many point sets at once.
 
-Poses are processed in blocks laid out with one row per joint and one column per pose, so that
-every step is elementwise arithmetic over the poses. On the CPU a block stays small: it fits the
-cache, and no step of it is worth spreading over threads. Blocks are padded to a fixed multiple of
-columns, which makes the result for a pose independent of the poses beside it, to the last bit.
+Poses are laid out with one row per joint and coordinate and one column per pose, so that every
+step is elementwise arithmetic over the poses. The same code runs on NumPy arrays and on tensors:
+on the CPU, where nobody asks for a gradient, NumPy does without temporaries (``einsum``) and
+without waking threads for every small step, which is worth a factor of one and a half.
+
+There the work is cut twice. *Tiles* are small enough for the cache; a *block* is some tiles, whose
+rotations are found together because that takes a hundred steps, each with its overhead. Tiles are
+padded to a fixed multiple of columns, which makes the result for a pose independent of the poses
+beside it, to the last bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from posepile_torch.metrics._arrays import safe_sqrt
-from posepile_torch.metrics._rotations import best_rotation
+from posepile_torch.metrics._rotations import best_rotation, namespace
+from posepile_torch.metrics.choices import Scale
 
-Scale = Literal["least_squares", "norm_ratio", "none"]
+Array = Any  # a tensor, or the NumPy array that shares its memory
 
-CPU_BLOCK = 32768  # numbers per coordinate; torch spreads larger arrays over threads
-GPU_BLOCK = 2**24  # bounds the memory of one block to a few gigabytes
-COLUMNS = 64  # padding of a block; the widest vector loops of torch take 32 columns a time
-ROUNDING = 32 * torch.finfo(torch.float64).eps
-
-Planes = tuple[Tensor, Tensor, Tensor]
+CPU_TILE = 8704  # joints: 512 poses of 17 joints, 200 kB per array
+CPU_BLOCK = 4096  # poses
+CPU_BLOCK_JOINTS = 2**18  # bounds the memory of a block of meshes
+GPU_BLOCK_JOINTS = 2**24  # a few gigabytes
+COLUMNS = 64  # padding of a tile; no vector loop takes more columns at a time
+ROUNDING = 32 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,7 @@ class Fit:
     """What to fit.
 
     Args:
-        scale: ``"least_squares"``: the optimal scale; ``"norm_ratio"``: ratio of the root sums of
-            squares about the centroids; ``"none"``: scale one (rigid).
+        scale: Kind of scale; ``"none"`` is a rigid fit.
         allow_reflection: Whether the prediction may be mirrored.
     """
 
@@ -51,15 +57,22 @@ class Transforms(NamedTuple):
     degenerate: Tensor  # [N] whether all joints of the source coincide
 
 
-class _Block(NamedTuple):
-    source: Planes  # centred, [J, n] each
-    target: Planes
-    source_centre: Tensor  # [3, n]
-    target_centre: Tensor
-    scale: Tensor  # [n]
-    rotation: Tensor  # [3, 3, n]
-    trusted: Tensor  # [n] whether the rotation is accurate
-    degenerate: Tensor  # [n]
+class _Tile(NamedTuple):
+    rows: Any  # slice or indices of the poses
+    source: Array  # [J, 3, n], centred
+    target: Array  # [J, 3, n], centred
+    source_centre: Array  # [3, n]
+    target_centre: Array  # [3, n]
+    count: Array  # [n] joints used, or one number
+    covariance: Array  # [3, 3, n]
+
+
+class _Solved(NamedTuple):
+    tile: _Tile
+    rotation: Array  # [3, 3, n]
+    scale: Array  # [n]
+    trusted: Array  # [n] whether the rotation is accurate
+    degenerate: Array  # [n]
 
 
 def fitted(source: Tensor, target: Tensor, use: Tensor | None, fit: Fit) -> Transforms:
@@ -68,18 +81,25 @@ def fitted(source: Tensor, target: Tensor, use: Tensor | None, fit: Fit) -> Tran
     Args:
         source: ``[N, J, 3]`` float64, finite.
         target: ``[N, J, 3]`` float64, finite.
-        use: ``[N, J]`` bool, joints that take part; None for all.
+        use: ``[N, J]`` bool, joints that take part, the others being zero on both sides; None
+            for all.
         fit: What to fit.
     """
     size = len(source)
     scale, rotation, translation = (source.new_empty((*k, size)) for k in ((), (3, 3), (3,)))
     degenerate = source.new_empty(size, dtype=torch.bool)
-    for rows, block in _solved(source, target, use, fit):
-        scale[rows] = block.scale
-        rotation[..., rows] = block.rotation
-        moved = (block.scale * block.rotation * block.source_centre).sum(1)
-        translation[:, rows] = block.target_centre - moved
-        degenerate[rows] = block.degenerate
+    out = _shared((scale, rotation, translation, degenerate), source, target)
+    for solved in _all_solved(source, target, use, fit):
+        rows = solved.tile.rows
+        moved = (solved.scale * solved.rotation * solved.tile.source_centre).sum(1)
+        results = (
+            solved.scale,
+            solved.rotation,
+            solved.tile.target_centre - moved,
+            solved.degenerate,
+        )
+        for array, result in zip(out, results, strict=True):
+            array[..., rows] = result[..., : _length(rows)]
     return Transforms(scale, rotation.permute(2, 0, 1), translation.t(), degenerate)
 
 
@@ -90,116 +110,164 @@ def residuals(
 
     The joints that take no part have no meaningful distance. Arguments as for :func:`fitted`.
     """
-    squared = source.new_empty(source.shape[:2])
+    distances = source.new_empty(source.shape[:2])
     degenerate = source.new_empty(len(source), dtype=torch.bool)
-    for rows, block in _solved(source, target, use, fit):
-        squared[rows] = _squared_residuals(block).t()
-        degenerate[rows] = block.degenerate
-    # In one call: the square root is the one step that torch spreads over threads at any size.
-    return safe_sqrt(squared) if squared.requires_grad else squared.sqrt_(), degenerate
+    out = _shared((distances, degenerate), source, target)
+    for solved in _all_solved(source, target, use, fit):
+        rows = solved.tile.rows
+        n = _length(rows)
+        out[0][rows] = _residuals(solved)[:, :n].T
+        out[1][rows] = solved.degenerate[:n]
+    return distances, degenerate
 
 
-def _solved(
-    source: Tensor, target: Tensor, use: Tensor | None, fit: Fit
-) -> Iterator[tuple[slice | Tensor, _Block]]:
-    """Yield solved blocks and the rows that they are for; later ones replace earlier ones.
+def _on_numpy(*tensors: Tensor) -> bool:
+    return not any(x.device.type != "cpu" or x.requires_grad for x in tensors)
 
-    The slow way to a rotation costs nearly as much for one pose as for a block of them, so the
-    poses that need it are gathered from all blocks. Not under autograd: what is replaced may be
-    NaN and would leave NaN in the gradient.
+
+def _shared(results: tuple[Tensor, ...], source: Tensor, target: Tensor) -> tuple[Array, ...]:
+    """Return what the results are written to: themselves, or NumPy arrays of the same memory."""
+    return tuple(x.numpy() for x in results) if _on_numpy(source, target) else results
+
+
+def _all_solved(source: Tensor, target: Tensor, use: Tensor | None, fit: Fit) -> Iterator[_Solved]:
+    """Yield solved tiles; later ones replace the rows of earlier ones.
+
+    The slow way to a rotation costs nearly as much for one pose as for a thousand, so the poses
+    that need it are gathered from all blocks. Not under autograd: what is replaced may be NaN and
+    would leave NaN in the gradient.
     """
-    blocks = _blocks(source)
-    gather = len(blocks) > 1 and not (source.requires_grad or target.requires_grad)
-    doubtful = []
-    for rows in blocks:
-        block = _solve(source, target, use, rows, fit, exact=not gather)
-        if gather:
-            doubtful.append((~block.trusted).nonzero().squeeze(1) + rows.start)
-        yield rows, block
-    if doubtful:
-        again = torch.cat(doubtful)
-        chosen = None if use is None else use[again]
-        source, target = source[again], target[again]
-        for rows in _blocks(source):
-            yield again[rows], _solve(source, target, chosen, rows, fit, exact=True)
+    if not _on_numpy(source, target):
+        for rows in _slices(len(source), GPU_BLOCK_JOINTS // max(1, source.shape[1])):
+            yield from _solve([_tile(source, target, use, rows)], fit, exact=True)
+        return
+    arrays = source.numpy(), target.numpy(), None if use is None else use.numpy()
+    doubtful = [np.zeros(0, np.int64)]
+    for solved in _numpy_blocks(*arrays, fit, exact=False):
+        rows = solved.tile.rows
+        wrong = np.flatnonzero(~solved.trusted[: _length(rows)])
+        doubtful.append(wrong + rows.start)
+        yield solved
+    again = np.concatenate(doubtful)
+    if len(again):
+        p, g, chosen = (None if x is None else x[again] for x in arrays)
+        for solved in _numpy_blocks(p, g, chosen, fit, exact=True):
+            tile = solved.tile
+            yield solved._replace(tile=tile._replace(rows=again[tile.rows]))
 
 
-def _blocks(points: Tensor) -> list[slice]:
-    size = CPU_BLOCK if points.device.type == "cpu" else GPU_BLOCK
-    columns = max(1, size // max(1, points.shape[1]))
-    columns = columns // COLUMNS * COLUMNS or columns
-    starts = range(0, len(points), columns)
-    return [slice(start, min(start + columns, len(points))) for start in starts]
+def _numpy_blocks(
+    source: Array, target: Array, use: Array | None, fit: Fit, *, exact: bool
+) -> Iterator[_Solved]:
+    size, joints = source.shape[0], max(1, source.shape[1])
+    columns = CPU_TILE // joints // COLUMNS * COLUMNS or max(1, CPU_TILE // joints)
+    block = max(columns, min(CPU_BLOCK, CPU_BLOCK_JOINTS // joints) // columns * columns)
+    for rows in _slices(size, block):
+        tiles = [
+            _tile(source, target, use, slice(rows.start + part.start, rows.start + part.stop))
+            for part in _slices(_length(rows), columns)
+        ]
+        yield from _solve(tiles, fit, exact=exact)
 
 
-def _columns(values: Tensor, rows: slice) -> Tensor:
-    """Return the rows of ``values`` as columns, padded with copies of the last row."""
-    part = values[rows].reshape(rows.stop - rows.start, -1)
-    missing = -len(part) % COLUMNS
-    if missing and len(part) and values.shape[1] <= CPU_BLOCK // COLUMNS:
-        part = torch.cat((part, part[-1:].expand(missing, -1)))
-    return part.t().contiguous()
+def _slices(size: int, step: int) -> list[slice]:
+    step = max(1, step)
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-def _solve(
-    source: Tensor, target: Tensor, use: Tensor | None, rows: slice, fit: Fit, *, exact: bool
-) -> _Block:
-    joints = source.shape[1]
-    weights = None if use is None else _columns(use, rows).to(source.dtype)
-    p, p_centre, count = _centred(_columns(source, rows).view(joints, 3, -1), weights)
-    g, g_centre, _ = _centred(_columns(target, rows).view(joints, 3, -1), weights)
-    covariance = torch.stack([(gi * pk).sum(0) for gi in g for pk in p]).view(3, 3, -1)
+def _length(rows: Any) -> int:
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+
+def _tile(source: Array, target: Array, use: Array | None, rows: slice) -> _Tile:
+    p, g = (_columns(points, rows) for points in (source, target))
+    weights = None if use is None else _columns(use[..., None], rows) + 0.0
+    count: Array = len(p) if weights is None else weights.sum((0, 1))
+    p, p_centre = _centred(p, weights, count)
+    g, g_centre = _centred(g, weights, count)
+    return _Tile(rows, p, g, p_centre, g_centre, count, _products(g, p))
+
+
+def _centred(points: Array, weights: Array | None, count: Array) -> tuple[Array, Array]:
+    """Return points less their centroid (zero where they have no weight), and the centroid."""
+    centre = points.sum(0) / (max(1, count) if weights is None else count.clip(min=1))
+    if isinstance(points, np.ndarray):
+        points -= centre  # a copy of our own, still in the cache
+    else:
+        points = points - centre
+    return points if weights is None else points * weights, centre
+
+
+def _columns(points: Array, rows: slice) -> Array:
+    """Return poses ``[rows, J, D]`` as ``[J, D, n]``, padded with copies of the last pose."""
+    xp = namespace(points)
+    part = points[rows]
+    n, joints, dims = part.shape
+    part = part.reshape(n, joints * dims)
+    missing = -n % COLUMNS
+    if missing and n and joints * COLUMNS <= CPU_TILE:
+        part = xp.concatenate((part, xp.broadcast_to(part[-1:], (missing, joints * dims))))
+    transposed = np.ascontiguousarray(part.T) if xp is np else part.t().contiguous()
+    return transposed.reshape(joints, dims, len(part))
+
+
+def _products(g: Array, p: Array) -> Array:
+    """Return Σ_j g_ja p_jb, ``[3, 3, n]``."""
+    if isinstance(p, np.ndarray):
+        return np.einsum("jan,jbn->abn", g, p)
+    rows = [(x * y).sum(0) for x in g.unbind(1) for y in p.unbind(1)]
+    return torch.stack(rows).reshape(3, 3, -1)
+
+
+def _sum_of_squares(points: Array) -> Array:
+    if isinstance(points, np.ndarray):
+        return np.einsum("jan,jan->n", points, points)
+    return (points * points).sum((0, 1))
+
+
+@np.errstate(all="ignore")
+def _solve(tiles: list[_Tile], fit: Fit, *, exact: bool) -> list[_Solved]:
+    xp = namespace(tiles[0].source)
+    covariance = xp.concatenate([tile.covariance for tile in tiles], -1)
     rotation, trusted = best_rotation(
         covariance, allow_reflection=fit.allow_reflection, exact=exact
     )
-    spread = _sum_of_squares(p)
-    spread = spread + (spread - spread)  # an overflow becomes NaN instead of a scale of zero
-    # Equal joints do not centre to exactly zero; what is left is rounding of the centroid.
-    noise = ROUNDING * p_centre.detach().abs().amax(0)
-    degenerate = spread.detach() <= count * noise * noise
-    if fit.scale == "none":
-        scale = torch.ones_like(spread)
-    else:
-        safe = torch.where(degenerate, torch.ones_like(spread), spread)
-        if fit.scale == "least_squares":
-            scale = (rotation * covariance).sum((0, 1)) / safe
-        else:
-            scale = safe_sqrt(_sum_of_squares(g) / safe)
-        scale = scale.masked_fill(degenerate, 0.0)
-    n = rows.stop - rows.start  # without the padding
-    x, y, z = (plane[:, :n] for plane in p)
-    u, v, w = (plane[:, :n] for plane in g)
-    rest = (p_centre, g_centre, scale, rotation, trusted, degenerate)
-    return _Block((x, y, z), (u, v, w), *(part[..., :n] for part in rest))
+    gain = (rotation * covariance).sum((0, 1))
+    solved, at = [], 0
+    for tile in tiles:
+        own = slice(at, at + tile.covariance.shape[-1])
+        at = own.stop
+        spread = _sum_of_squares(tile.source)
+        spread = spread + (spread - spread)  # an overflow becomes NaN instead of a scale of zero
+        # Equal joints do not centre to exactly zero; what is left is rounding of the centroid.
+        noise = ROUNDING * xp.amax(abs(tile.source_centre), 0)
+        degenerate = spread <= tile.count * noise * noise
+        scale = _scale(gain[own], spread, tile.target, degenerate, fit.scale)
+        solved.append(_Solved(tile, rotation[..., own], scale, trusted[own], degenerate))
+    return solved
 
 
-def _centred(points: Tensor, weights: Tensor | None) -> tuple[Planes, Tensor, Tensor]:
-    """Return centred coordinate planes, the centroid ``[3, n]`` and the number of joints ``[n]``.
-
-    Points without weight are zero on entry and on return.
-    """
-    planes = points.unbind(1)
-    if weights is None:
-        count = torch.full_like(points[0, 0], len(points)) if len(points) else points.sum((0, 1))
-    else:
-        count = weights.sum(0)
-    centre = torch.stack([plane.sum(0) for plane in planes]) / count.clamp_min(1)
-    x, y, z = (plane - c for plane, c in zip(planes, centre, strict=True))
-    if weights is not None:
-        x, y, z = x * weights, y * weights, z * weights
-    return (x, y, z), centre, count
+def _scale(gain: Array, spread: Array, target: Array, degenerate: Array, kind: Scale) -> Array:
+    xp = namespace(gain)
+    if kind == "none":
+        return xp.ones_like(spread)
+    safe = xp.where(degenerate, 1.0, spread)
+    ratio = gain / safe
+    if kind == "norm_ratio":
+        square = _sum_of_squares(target) / safe
+        ratio = np.sqrt(square) if xp is np else safe_sqrt(square)
+    return xp.where(degenerate, 0.0, ratio)
 
 
-def _sum_of_squares(planes: Planes) -> Tensor:
-    x, y, z = planes
-    return (x * x).addcmul_(y, y).addcmul_(z, z).sum(0)
-
-
-def _squared_residuals(block: _Block) -> Tensor:
-    transform = block.scale * block.rotation
-    px, py, pz = block.source
-    x, y, z = (
-        (row[0] * px).sub_(goal).addcmul_(row[1], py).addcmul_(row[2], pz)
-        for row, goal in zip(transform.unbind(0), block.target, strict=True)
-    )
-    return (x * x).addcmul_(y, y).addcmul_(z, z)
+@np.errstate(all="ignore")
+def _residuals(solved: _Solved) -> Array:
+    """Return distances ``[J, n]`` between the transformed source and the target."""
+    transform = solved.scale * solved.rotation
+    source, target = solved.tile.source, solved.tile.target
+    if isinstance(source, np.ndarray):
+        error = np.einsum("abn,jbn->jan", transform, source)
+        error -= target
+        return np.sqrt(np.einsum("jan,jan->jn", error, error))
+    moved = sum(transform[:, k] * source[:, k : k + 1] for k in range(3))
+    error = moved - target
+    return safe_sqrt((error * error).sum(1))

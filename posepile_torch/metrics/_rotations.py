@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from posepile_torch.metrics._arrays import length
+from posepile_torch.metrics._arrays import ArrayT, length, returned
 
 # (s1+s2)(s2+s3)(s3+s1) / (s1+s2+s3)^3 for signed singular values s; 8/27 at best. Below this the
 # closed form is wrong by more than about 2.5e-13 (measured), so that a joint a metre from the
@@ -34,9 +35,14 @@ COSINE_OF_THIRD = (0.500001373, 0.408177676, -0.05494223, 0.016841341, -0.004780
 MAX_SWEEPS = 12
 
 
+def namespace(array: ArrayT) -> Any:
+    """Return the module, ``numpy`` or ``torch``, whose functions fit an array."""
+    return np if isinstance(array, np.ndarray) else torch
+
+
 def best_rotation(
-    covariance: Tensor, *, allow_reflection: bool = False, exact: bool = True
-) -> tuple[Tensor, Tensor]:
+    covariance: ArrayT, *, allow_reflection: bool = False, exact: bool = True
+) -> tuple[ArrayT, ArrayT]:
     """Return the rotations R that maximise trace(Rᵀ B), and whether each can be trusted.
 
     With ``B = Σ g pᵀ`` over centred points, R carries p onto g. R has determinant +1. Where
@@ -44,34 +50,41 @@ def best_rotation(
     pole at equal singular values, and is zero where the rotation is not unique.
 
     Args:
-        covariance: ``[3, 3, N]`` float64, any rank.
+        covariance: ``[3, 3, N]`` float64, any rank; a tensor, or an array without gradient.
         allow_reflection: Search all orthogonal matrices, mirrors included.
         exact: Use the slower method where the closed form is not accurate enough. Otherwise
             those rotations are not trusted and may hold anything.
     """
-    if not allow_reflection:
+    if allow_reflection:
+        det = (covariance[0] * _cofactors(covariance)[0]).sum(0)
+        signs = namespace(covariance).where(det < 0, -1.0, 1.0)
+        rotation, trusted = best_rotation(signs * covariance, exact=exact)
+        return signs * rotation, trusted
+    if isinstance(covariance, Tensor) and covariance.requires_grad:
         return _Rotation.apply(covariance, exact)  # type: ignore[no-untyped-call,no-any-return]
-    signs = torch.where(_det(covariance.detach()) < 0, -1.0, 1.0).to(covariance.dtype)
-    rotation, trusted = _Rotation.apply(signs * covariance, exact)  # type: ignore[no-untyped-call]
-    return signs * rotation, trusted
+    return _chosen(covariance, exact)
 
 
-def multiply(a: Tensor, b: Tensor) -> Tensor:
+def multiply(a: ArrayT, b: ArrayT) -> ArrayT:
     """Return the matrix products of two ``[3, 3, N]`` stacks."""
-    product = a[:, :1] * b[:1]
-    for k in (1, 2):
-        product.addcmul_(a[:, k : k + 1], b[k : k + 1])
+    product: ArrayT = a[:, :1] * b[:1] + a[:, 1:2] * b[1:2] + a[:, 2:] * b[2:]
     return product
+
+
+def _chosen(covariance: ArrayT, exact: bool) -> tuple[ArrayT, ArrayT]:
+    rotation, trusted = closed_form(covariance)
+    if exact and not bool(trusted.all()):
+        doubtful = ~trusted
+        slow = torch.as_tensor(covariance[:, :, doubtful])
+        rotation[:, :, doubtful] = returned(by_jacobi(slow), covariance)
+        trusted = trusted | doubtful
+    return rotation, trusted
 
 
 class _Rotation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, covariance: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
-        rotation, trusted = closed_form(covariance)
-        if exact and not bool(trusted.all()):
-            doubtful = (~trusted).nonzero().squeeze(1)
-            rotation[:, :, doubtful] = by_jacobi(covariance[:, :, doubtful])
-            trusted = torch.ones_like(trusted)
+        rotation, trusted = _chosen(covariance, exact)
         ctx.save_for_backward(covariance, rotation)
         ctx.mark_non_differentiable(trusted)
         return rotation, trusted
@@ -94,7 +107,7 @@ class _Rotation(torch.autograd.Function):
         return multiply(rotation, _cross_matrix(w)), None
 
 
-def closed_form(covariance: Tensor) -> tuple[Tensor, Tensor]:
+def closed_form(covariance: ArrayT) -> tuple[ArrayT, ArrayT]:
     """Return rotations and whether each is accurate; the others may hold anything.
 
     Sixth powers occur: entries beyond about 1e±45 come out as not accurate.
@@ -106,47 +119,45 @@ def closed_form(covariance: Tensor) -> tuple[Tensor, Tensor]:
     root_squared = root * root
     # (s1+s2)(s2+s3)(s3+s1), by the sum of the signed singular values, which is `root`
     zeta = 0.5 * root * (root_squared - squares) - det
-    factor = -multiply(B, B.transpose(0, 1))
-    factor.diagonal().add_((0.5 * (root_squared + squares))[:, None])
-    rotation = torch.addcmul(multiply(factor, B), root, C) / zeta
-    trusted = (zeta > UNIQUE_ENOUGH * root * root_squared) & (step.abs() < CONVERGED * root)
+    factor = -multiply(B, B.swapaxes(0, 1))
+    for k in range(3):
+        factor[k, k] += 0.5 * (root_squared + squares)
+    rotation = (multiply(factor, B) + root * C) / zeta
+    trusted = (zeta > UNIQUE_ENOUGH * root * root_squared) & (abs(step) < CONVERGED * root)
     return rotation, trusted
 
 
-def _largest_root(squares: Tensor, minors: Tensor, det: Tensor) -> tuple[Tensor, Tensor]:
+def _largest_root(squares: ArrayT, minors: ArrayT, det: ArrayT) -> tuple[ArrayT, ArrayT]:
     """Return s1 + s2 + s3 and the last Newton step, s3 carrying the sign of the determinant.
 
     It is the largest root of (x² - Σs²)² - 4 Σ(s_i s_j)² - 8 det x. The start comes from s1², the
     largest eigenvalue of BᵀB, and (s2 + s3)² = Σs² - s1² + 2 det / s1. Three equal singular values
     give NaN.
     """
+    sqrt = namespace(squares).sqrt
     mean, third = squares / 3, minors / 3
-    spread = torch.addcmul(-third, mean, mean).clamp_min(0)
-    radius = spread.sqrt()
-    cosine = torch.addcmul(mean * (spread - 0.5 * third), det, det, value=0.5) / (spread * radius)
-    first_squared = torch.addcmul(mean, radius, _cosine_of_third(cosine), value=2)
-    first = first_squared.sqrt()
-    root = first + (squares - first_squared + 2 * det / first).clamp_min(0).sqrt()
-    minors4, det8, step = -4 * minors, -8 * det, root
+    spread = (mean * mean - third).clip(min=0)
+    radius = sqrt(spread)
+    cosine = (mean * (spread - 0.5 * third) + 0.5 * det * det) / (spread * radius)
+    first_squared = mean + 2 * radius * _cosine_of_third(cosine)
+    first = sqrt(first_squared)
+    root = first + sqrt((squares - first_squared + 2 * det / first).clip(min=0))
+    minors4, det8, step = 4 * minors, 8 * det, root
     for _ in range(2):
-        gap = torch.addcmul(squares, root, root, value=-1)  # Σs² - x²
-        value = torch.addcmul(torch.addcmul(minors4, gap, gap), det8, root)
-        step = value / torch.addcmul(det8, root, gap, value=-4)
+        gap = root * root - squares
+        step = (gap * gap - minors4 - det8 * root) / (4 * root * gap - det8)
         root = root - step
     return root, step
 
 
-def _cosine_of_third(cosine: Tensor) -> Tensor:
-    """Return cos(acos(c) / 3) to six digits.
-
-    A polynomial in √2 cos(acos(c) / 2), of which it is an analytic function. Torch hands acos and
-    cos to MKL, which spreads even a small array over threads and costs more than all the rest.
-    """
-    half = (cosine + 1).clamp_min_(0).sqrt()
+def _cosine_of_third(cosine: ArrayT) -> ArrayT:
+    """Return cos(acos(c) / 3) to six digits, by a polynomial in √2 cos(acos(c) / 2)."""
+    half = namespace(cosine).sqrt((cosine + 1).clip(min=0))
     total = half * COSINE_OF_THIRD[-1]
     for coefficient in COSINE_OF_THIRD[-2:0:-1]:
-        total.add_(coefficient).mul_(half)
-    return total.add_(COSINE_OF_THIRD[0])
+        total = (total + coefficient) * half
+    result: ArrayT = total + COSINE_OF_THIRD[0]
+    return result
 
 
 def by_jacobi(covariance: Tensor) -> Tensor:
@@ -218,16 +229,13 @@ def _from_quaternion(q: Tensor) -> Tensor:
     return (w * w - (v * v).sum(0)) * identity + 2 * (outer + w * _cross_matrix(v))
 
 
-def _cofactors(matrix: Tensor) -> Tensor:
+def _cofactors(matrix: ArrayT) -> ArrayT:
     """Return the cofactor matrices of a ``[3, 3, N]`` stack."""
-    wide = torch.cat((matrix, matrix[:2]), dim=0)
-    wide = torch.cat((wide, wide[:, :2]), dim=1)
-    products = wide[1:4, 1:4] * wide[2:5, 2:5]
-    return products.addcmul_(wide[1:4, 2:5], wide[2:5, 1:4], value=-1)
-
-
-def _det(matrix: Tensor) -> Tensor:
-    return (matrix[0] * _cofactors(matrix)[0]).sum(0)
+    concatenate = namespace(matrix).concatenate
+    wide = concatenate((matrix, matrix[:2]), 0)
+    wide = concatenate((wide, wide[:, :2]), 1)
+    cofactors: ArrayT = wide[1:4, 1:4] * wide[2:5, 2:5] - wide[1:4, 2:5] * wide[2:5, 1:4]
+    return cofactors
 
 
 def _axis(matrix: Tensor) -> Tensor:

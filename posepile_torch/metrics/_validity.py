@@ -7,20 +7,13 @@ is not evaluated, and infinity is a missing prediction under ``on_missing="count
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from posepile_torch.errors import MetricError
-from posepile_torch.metrics._arrays import pair, truths
-
-OnMissing = Literal["error", "skip", "count_as_wrong"]
-"""What a non-finite prediction at a valid joint means.
-
-``"error"`` raises; ``"skip"`` leaves the joint out; ``"count_as_wrong"`` gives it an infinite
-distance, so that PCK, AUC and CPS count it as wrong while means of errors leave it out.
-"""
+from posepile_torch.metrics._arrays import pair, surely_finite, truths
+from posepile_torch.metrics.choices import OnMissing, check_choice
 
 
 @dataclass(frozen=True)
@@ -124,19 +117,14 @@ def compare(
         MetricError: If shapes, devices or element types do not fit, or if a prediction is missing
             under ``on_missing="error"``.
     """
-    if on_missing not in get_args(OnMissing):
-        raise MetricError(
-            f"on_missing={on_missing!r} is not a policy",
-            where=where,
-            fix=f"choose one of {', '.join(get_args(OnMissing))}",
-        )
+    check_choice(on_missing, OnMissing, name="on_missing", where=where)
     p, g = pair(pred, gt, where=where, dims=dims)
     valid = None if mask is None else truths(mask, g.shape[:-1], g.device, where=where)
     missing = None
-    if not _surely_finite(g):
+    if not surely_finite(g):
         known = torch.isfinite(g).all(-1)
         valid = known if valid is None else valid & known
-    if not _surely_finite(p):
+    if not surely_finite(p):
         absent = ~torch.isfinite(p).all(-1)
         missing = absent if valid is None else absent & valid
         if not bool(missing.any()):
@@ -154,11 +142,6 @@ def compare(
     return Comparison(p, g, valid, missing, on_missing)
 
 
-def _surely_finite(points: Tensor) -> bool:
-    # A finite sum proves that every term is; an overflowing sum only costs the slow path.
-    return bool(torch.isfinite(points.detach().sum()))
-
-
 def _missing_error(missing: Tensor, valid: Tensor | None, where: str) -> MetricError:
     count = int(missing.sum())
     total = missing.numel() if valid is None else int(valid.sum())
@@ -169,4 +152,14 @@ def _missing_error(missing: Tensor, valid: Tensor | None, where: str) -> MetricE
         where=where,
         rule="a non-finite prediction of a valid joint is a missing prediction",
         fix='pass on_missing="count_as_wrong" or "skip", or mask these joints knowingly',
+    )
+
+
+def out_of_range(where: str) -> MetricError:
+    """Return the error for finite coordinates whose squares overflow."""
+    return MetricError(
+        "coordinates are too large to square",
+        where=where,
+        rule="squared coordinates, summed over joints, are finite in float64",
+        fix="check the units, and for uninitialised memory",
     )

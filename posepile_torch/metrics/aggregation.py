@@ -10,32 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, get_args
+from typing import Any, Generic
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from posepile_torch.errors import MetricError
-from posepile_torch.metrics._arrays import ArrayT, joint_indices, real, returned
-
-Reduce = Literal[
-    "none", "pooled", "sample", "sample_mean", "joint", "joint_mean", "group", "group_mean"
-]
-"""How values per sample and joint, ``[..., J]``, become the result.
-
-- ``"none"``: as they are, ``[..., J]``.
-- ``"pooled"``: one mean over all evaluated (sample, joint) pairs.
-- ``"sample"``: mean over the joints of each sample, ``[...]``; NaN for a sample without any.
-- ``"sample_mean"``: mean of these over the samples that have one.
-- ``"joint"``: mean over the samples for each joint, ``[J]``; NaN for a joint without any.
-- ``"joint_mean"``: mean of these over the joints that have one.
-- ``"group"``: pooled mean inside each group of samples, one per label in sorted order.
-- ``"group_mean"``: unweighted mean of these over the groups that have one.
-"""
-
-Hypotheses = Literal["best", "median", "mean", "worst"]
-"""Which of several hypotheses for one pose counts."""
+from posepile_torch.metrics._arrays import (
+    ArrayT,
+    joint_indices,
+    real,
+    returned,
+    summed,
+    surely_finite,
+)
+from posepile_torch.metrics.choices import Hypotheses, Reduce, check_choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +79,7 @@ def aggregate(values: ArrayT, reduce: Reduce = "pooled", *, groups: object = Non
 
 def reduced(values: Tensor, reduce: Reduce, *, groups: object = None, where: str) -> Tensor:
     """Average a tensor of values ``[..., J]``; the tensor twin of :func:`aggregate`."""
-    if reduce not in get_args(Reduce):
-        raise MetricError(
-            f"reduce={reduce!r} is not an order of averaging",
-            where=where,
-            fix=f"choose one of {', '.join(get_args(Reduce))}",
-        )
+    check_choice(reduce, Reduce, name="reduce", where=where)
     if (groups is not None) != reduce.startswith("group"):
         raise MetricError(
             "groups were given" if groups is not None else "no groups were given",
@@ -183,12 +168,12 @@ def over_hypotheses(
     """
     where = "over_hypotheses"
     tensor = real(values, name="values", where=where)
-    if how not in get_args(Hypotheses) or tensor.ndim == 0 or tensor.shape[dim] == 0:
+    check_choice(how, Hypotheses, name="how", where=where)
+    if tensor.ndim == 0 or tensor.shape[dim] == 0:
         raise MetricError(
-            f"cannot take the {how!r} of an array of shape {list(tensor.shape)} over axis {dim}",
+            f"an array of shape {list(tensor.shape)} has nothing along axis {dim}",
             where=where,
             rule="there is at least one hypothesis",
-            fix=f"choose how from {', '.join(get_args(Hypotheses))}",
         )
     if how == "mean":
         return returned(tensor.mean(dim), values)
@@ -204,10 +189,10 @@ def over_hypotheses(
 def _mean_over(values: Tensor, dims: tuple[int, ...]) -> Tensor:
     if not dims:
         return values
-    if bool(torch.isfinite(values.detach().sum())):
-        return values.sum(dims) / math.prod(values.shape[dim] for dim in dims)
+    if surely_finite(values):
+        return summed(values, dims) / math.prod(values.shape[dim] for dim in dims)
     finite = torch.isfinite(values)
-    total = values.masked_fill(~finite, 0.0).sum(dims)
+    total = summed(values.masked_fill(~finite, 0.0), dims)
     count = finite.sum(dims)
     return (total / count.clamp_min(1)).masked_fill(count == 0, torch.nan)
 

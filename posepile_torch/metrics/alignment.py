@@ -23,15 +23,9 @@ from posepile_torch.metrics._arrays import (
     real,
     returned,
 )
-from posepile_torch.metrics._procrustes import Fit, Scale, fitted
-from posepile_torch.metrics._validity import Comparison, OnMissing, compare
-
-Root = int | Sequence[int] | Literal["centroid"] | None
-"""The point that is moved to the origin.
-
-A joint number, several joint numbers (their midpoint, for example both hips), ``"centroid"`` (mean
-of the valid joints), or None for no translation.
-"""
+from posepile_torch.metrics._procrustes import Fit, fitted
+from posepile_torch.metrics._validity import Comparison, compare, out_of_range
+from posepile_torch.metrics.choices import OnMissing, Root, check_choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +116,9 @@ def similarity_alignment(
         on_missing: What a non-finite prediction at a valid joint means. Unless it is an error,
             such joints take no part.
     """
-    compared = compare(pred, gt, mask=mask, on_missing=on_missing, where="similarity_alignment")
+    where = "similarity_alignment"
+    check_choice(scale, Literal["least_squares", "norm_ratio"], name="scale", where=where)
+    compared = compare(pred, gt, mask=mask, on_missing=on_missing, where=where)
     return _fit(compared, Fit(scale, allow_reflection), min_valid_joints, pred)
 
 
@@ -167,6 +163,8 @@ def scale_alignment(
     """
     compared = compare(pred, gt, mask=mask, on_missing=on_missing, where="scale_alignment")
     scale, degenerate = best_scale(compared.pred, compared.gt)
+    if not bool(torch.isfinite(scale).all()):
+        raise out_of_range("scale_alignment")
     lead = scale.shape
     identity = torch.eye(3, dtype=torch.float64, device=scale.device).expand(lead + (3, 3))
     transforms = (scale, identity, scale.new_zeros(lead + (3,)))
@@ -267,6 +265,7 @@ def best_scale(pred: Tensor, gt: Tensor) -> tuple[Tensor, Tensor]:
     Unusable joints are zero on both sides and do not count.
     """
     square, product = (pred * pred).sum((-1, -2)), (pred * gt).sum((-1, -2))
+    square = square + (square - square)  # an overflow becomes NaN instead of a scale of zero
     degenerate = square.detach() == 0
     safe = torch.where(degenerate, torch.ones_like(square), square)
     return (product / safe).masked_fill(degenerate, 0.0), degenerate
@@ -275,18 +274,14 @@ def best_scale(pred: Tensor, gt: Tensor) -> tuple[Tensor, Tensor]:
 def _fit(compared: Comparison, fit: Fit, min_valid_joints: int, like: ArrayT) -> Alignment[ArrayT]:
     pred, gt, usable = compared.pred, compared.gt, compared.usable
     lead = pred.shape[:-2]
-    flat = None if usable is None else usable.reshape(-1, usable.shape[-1])
-    found = fitted(pred.reshape(-1, *pred.shape[-2:]), gt.reshape(-1, *gt.shape[-2:]), flat, fit)
+    shape = (lead.numel(), *pred.shape[-2:])
+    flat = None if usable is None else usable.reshape(shape[:2])
+    found = fitted(pred.reshape(shape), gt.reshape(shape), flat, fit)
     transforms = tuple(part.reshape(lead + part.shape[1:]) for part in found[:3])
     count = compared.n_usable()
     excluded = count < max(1, min_valid_joints)
-    if not bool((torch.isfinite(transforms[0]) | excluded).all()):
-        raise MetricError(
-            "coordinates are too large to square",
-            where="alignment",
-            rule="squared coordinates, summed over joints, are finite in float64",
-            fix="check the units, and for uninitialised memory",
-        )
+    if not bool((torch.isfinite(transforms[2]).all(-1) | excluded).all()):
+        raise out_of_range("alignment")
     return _alignment(transforms, count, found.degenerate.reshape(lead), excluded, like)
 
 
@@ -317,15 +312,3 @@ def _check_leading(lead: Sequence[int], scale: Tensor, where: str) -> None:
             rule="there is one transform per pose",
             fix="keep the leading axes with which the alignment was made",
         )
-
-
-__all__ = [
-    "Alignment",
-    "Root",
-    "Scale",
-    "rigid_alignment",
-    "root_alignment",
-    "root_relative",
-    "scale_alignment",
-    "similarity_alignment",
-]

@@ -22,8 +22,9 @@ from posepile_torch.metrics._arrays import (
     real,
     returned,
 )
-from posepile_torch.metrics._validity import OnMissing, compare
-from posepile_torch.metrics.aggregation import Reduce, joint_group_means, reduced
+from posepile_torch.metrics._validity import compare
+from posepile_torch.metrics.aggregation import joint_group_means, reduced
+from posepile_torch.metrics.choices import OnMissing, Reduce
 from posepile_torch.metrics.thresholds import auc, pck
 
 MPII_GROUPS: Mapping[str, tuple[int, ...]] = {

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from posepile_torch.errors import MetricError
 from posepile_torch.metrics._arrays import ArrayT, joint_indices, real, returned
-from posepile_torch.metrics._measure import Align, Options, measure
-from posepile_torch.metrics._procrustes import Fit, Scale
-from posepile_torch.metrics._validity import OnMissing
-from posepile_torch.metrics.aggregation import Reduce, reduced
-from posepile_torch.metrics.alignment import Root
+from posepile_torch.metrics._measure import Options, measure
+from posepile_torch.metrics._procrustes import Fit
+from posepile_torch.metrics.aggregation import reduced
+from posepile_torch.metrics.choices import Align, OnMissing, Reduce, Root, Scale
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from posepile_torch.metrics._arrays import (
     returned,
     truths,
 )
-from posepile_torch.metrics._validity import OnMissing
+from posepile_torch.metrics.choices import OnMissing
 
 EPSILON = float(np.spacing(1))  # pycocotools adds it to the area
 

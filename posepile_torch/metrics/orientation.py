@@ -19,9 +19,10 @@ from posepile_torch.metrics._arrays import (
     real,
     returned,
 )
-from posepile_torch.metrics._validity import OnMissing, compare
-from posepile_torch.metrics.aggregation import Reduce, reduced
+from posepile_torch.metrics._validity import compare
+from posepile_torch.metrics.aggregation import reduced
 from posepile_torch.metrics.alignment import Alignment
+from posepile_torch.metrics.choices import OnMissing, Reduce
 
 SMPL24_ORIENTATION_JOINTS: tuple[int, ...] = (0, 1, 2, 4, 5, 16, 17, 18, 19)
 """The nine SMPL joints of MPJAE: pelvis, hips, knees, shoulders, elbows."""

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 
 from posepile_torch.errors import MetricError
 from posepile_torch.metrics._arrays import ArrayT, real, returned, truths
 from posepile_torch.metrics.aggregation import reduced
-
-IouReduce = Literal["pooled", "image", "image_mean"]
-"""How silhouettes of several images become one overlap.
-
-``"pooled"``: all intersections over all unions, as published for SSP-3D (STRAPS). ``"image"``: one
-value per image, NaN where both silhouettes are empty. ``"image_mean"``: mean of these, as in
-PosePile.
-"""
+from posepile_torch.metrics.choices import IouReduce, check_choice
 
 
 def silhouette_iou(pred: ArrayT, gt: ArrayT, *, reduce: IouReduce) -> ArrayT:
@@ -56,10 +47,7 @@ def silhouette_iou_from_counts(
         reduce: See :data:`IouReduce`.
     """
     where = "silhouette_iou"
-    if reduce not in get_args(IouReduce):
-        raise MetricError(
-            f"reduce={reduce!r}", where=where, fix=f"choose from {', '.join(get_args(IouReduce))}"
-        )
+    check_choice(reduce, IouReduce, name="reduce", where=where)
     both = real(intersection, name="intersection", where=where)
     either = real(union, name="union", where=where, device=both.device)
     if both.shape != either.shape or bool((both > either).any()) or bool((both < 0).any()):

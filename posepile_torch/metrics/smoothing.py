@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 import torch
 
 from posepile_torch.errors import MetricError
 from posepile_torch.metrics._arrays import ArrayT, check_shape, real, returned
-
-Smoothing = Literal["symmetric", "causal", "posepile_causal"]
-"""Weights of the neighbouring frames, before they are normalised to sum to one.
-
-- ``"symmetric"``: 1, 2, 4, 8, 16, 32, 16, 8, 4, 2, 1 about the frame.
-- ``"causal"``: 6 for the frame itself, then 2, 1, 1, 0.5 for the four before it.
-- ``"posepile_causal"``: what PosePile's option of that name computes. Its weight 6 falls on the
-  *next* frame, so that it is not causal; for parity only.
-"""
+from posepile_torch.metrics.choices import Smoothing, check_choice
 
 _WEIGHTS: Mapping[str, Mapping[int, float]] = {
     "symmetric": {offset: 2.0 ** (5 - abs(offset)) for offset in range(-5, 6)},
@@ -39,12 +30,7 @@ def smooth_track(poses: ArrayT, kind: Smoothing) -> ArrayT:
     where = "smooth_track"
     x = real(poses, name="poses", where=where)
     check_shape(x, where=where, dims=None, axes=3)
-    if kind not in get_args(Smoothing):
-        raise MetricError(
-            f"kind={kind!r} is not a smoothing",
-            where=where,
-            fix=f"choose one of {', '.join(get_args(Smoothing))}",
-        )
+    check_choice(kind, Smoothing, name="kind", where=where)
     frames = x.shape[-3]
     if not frames or not bool(torch.isfinite(x).all()):
         raise MetricError(

@@ -26,9 +26,10 @@ from posepile_torch.metrics._arrays import (
     returned,
     truths,
 )
-from posepile_torch.metrics._validity import OnMissing, compare
-from posepile_torch.metrics.aggregation import Reduce, reduced
-from posepile_torch.metrics.alignment import Root, roots
+from posepile_torch.metrics._validity import compare
+from posepile_torch.metrics.aggregation import reduced
+from posepile_torch.metrics.alignment import roots
+from posepile_torch.metrics.choices import OnMissing, Reduce, Root
 
 COEFFICIENTS = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0), 3: (-1.0, 3.0, -3.0, 1.0)}
 

@@ -9,7 +9,7 @@ otherwise d <= t.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,14 +17,8 @@ from torch import Tensor
 
 from posepile_torch.errors import MetricError
 from posepile_torch.metrics._arrays import ArrayT, check_shape, real, returned
-from posepile_torch.metrics.aggregation import Hypotheses, Reduce, over_hypotheses, reduced
-
-ReduceSamples = Literal["none", "mean", "group", "group_mean"]
-"""How one value per sample becomes the result.
-
-``"none"``: as they are; ``"mean"``: over the samples that have one; ``"group"`` and
-``"group_mean"`` as in :data:`Reduce`.
-"""
+from posepile_torch.metrics.aggregation import over_hypotheses, reduced
+from posepile_torch.metrics.choices import Hypotheses, Reduce, ReduceSamples, check_choice
 
 
 def pck(
@@ -69,8 +63,7 @@ def pck_curve(
     where = "pck_curve"
     d = _distances(distances, where)
     grid = _grid(thresholds, d, where)
-    if reduce not in ("pooled", "joint"):
-        raise MetricError(f"reduce={reduce!r}", where=where, fix='choose "pooled" or "joint"')
+    check_choice(reduce, Literal["pooled", "joint"], name="reduce", where=where)
     columns = d.reshape(-1, 1) if reduce == "pooled" else d.reshape(-1, d.shape[-1])
     counted = ~torch.isnan(columns)
     # Joints by the first threshold that they pass; their running sum is the curve.
@@ -114,8 +107,7 @@ def auc(
     where = "auc"
     d = _distances(distances, where)
     grid = _grid(thresholds, d, where)
-    if rule not in ("mean", "trapezoid"):
-        raise MetricError(f"rule={rule!r}", where=where, fix='choose "mean" or "trapezoid"')
+    check_choice(rule, Literal["mean", "trapezoid"], name="rule", where=where)
     weights = torch.ones_like(grid)
     if rule == "trapezoid":
         steps = grid.diff()
@@ -252,10 +244,7 @@ def cps_area(
         hypotheses: Which hypothesis counts per pose and threshold; None if there is but one.
     """
     where = "cps_area"
-    if rule not in ("trapezoid_1_300", "sum_0_300"):
-        raise MetricError(
-            f"rule={rule!r}", where=where, fix='choose "trapezoid_1_300" or "sum_0_300"'
-        )
+    check_choice(rule, Literal["trapezoid_1_300", "sum_0_300"], name="rule", where=where)
     worst = _worst(_distances(distances, where))
     start = 1 if rule == "trapezoid_1_300" else 0
     grid = torch.arange(start, 301, dtype=worst.dtype, device=worst.device)
@@ -318,12 +307,7 @@ def _per_sample(
     like: ArrayT,
     where: str,
 ) -> ArrayT:
-    if reduce not in get_args(ReduceSamples):
-        raise MetricError(
-            f"reduce={reduce!r} is not an order of averaging of samples",
-            where=where,
-            fix=f"choose one of {', '.join(get_args(ReduceSamples))}",
-        )
+    check_choice(reduce, ReduceSamples, name="reduce", where=where)
     score = (100.0 * score).masked_fill(torch.isnan(worst), torch.nan)
     if reduce == "none":
         return returned(score, like)

@@ -8,7 +8,8 @@ from torch import Tensor
 from posepile_torch.errors import MetricError
 from posepile_torch.metrics._arrays import ArrayT, check_shape, length, real
 from posepile_torch.metrics._validity import compare
-from posepile_torch.metrics.alignment import Root, roots
+from posepile_torch.metrics.alignment import roots
+from posepile_torch.metrics.choices import Root
 
 PLAUSIBLE_RADIUS_MM = (50.0, 2000.0)
 """Smallest and largest plausible median distance of a joint from the root, in mm."""

@@ -16,10 +16,10 @@ from posepile_torch.metrics._arrays import (
     real,
     returned,
 )
-from posepile_torch.metrics._measure import Align
-from posepile_torch.metrics._validity import OnMissing, compare
-from posepile_torch.metrics.aggregation import Reduce, reduced
+from posepile_torch.metrics._validity import compare
+from posepile_torch.metrics.aggregation import reduced
 from posepile_torch.metrics.alignment import Alignment
+from posepile_torch.metrics.choices import Align, OnMissing, Reduce
 from posepile_torch.metrics.joints import joint_distances
 
 

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from posepile_torch.errors import MetricError
 from posepile_torch.metrics._arrays import ArrayT, check_shape, joint_indices, length, returned
-from posepile_torch.metrics._validity import Comparison, OnMissing, compare
-from posepile_torch.metrics.aggregation import Reduce, reduced
+from posepile_torch.metrics._validity import Comparison, compare
+from posepile_torch.metrics.aggregation import reduced
 from posepile_torch.metrics.alignment import rigid_alignment, similarity_alignment
+from posepile_torch.metrics.choices import OnMissing, Reduce
 
 SMPL_FOOT_VERTICES: tuple[int, ...] = (3216, 3387, 6617, 6787)
 """SMPL mesh vertices under the toes and heels, used for foot sliding."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from posepile_torch.errors import MetricError
 from posepile_torch.metrics import (
+    ampjpe,
     joint_distances,
     mpjpe,
     pa_mpjpe,
@@ -356,7 +357,30 @@ def test_leading_axes_and_kinds_of_array():
     assert found.apply(torch.from_numpy(mesh)).shape == (6, 40, 3)
 
 
+def test_the_way_of_tensors_with_gradient_and_of_gpus_gives_the_same_numbers():
+    pred, gt = poses(25, n=700, joints=20)
+    pred[3] = gt[3] * [1, 1e-9, -1e-9]  # one that needs the slow way
+    pred[4] = 7
+    mask = np.random.default_rng(0).random((700, 20)) < 0.8
+    for options in (
+        {"align": "similarity"},
+        {"align": "similarity", "allow_reflection": True, "scale": "norm_ratio"},
+        {"align": "rigid", "mask": mask},
+    ):
+        numpy_way = joint_distances(pred, gt, **options)
+        tensors = torch.from_numpy(pred).requires_grad_(), torch.from_numpy(gt)
+        other_way = joint_distances(*tensors, **options).detach().numpy()
+        np.testing.assert_allclose(other_way[:3], numpy_way[:3], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(other_way[4:], numpy_way[4:], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(
+            np.nansum(other_way[3] ** 2), np.nansum(numpy_way[3] ** 2), rtol=1e-9
+        )
+
+
 def test_empty_batches():
+    without_joints = np.zeros((2, 0, 3))
+    assert similarity_alignment(without_joints, without_joints).n_excluded == 2
+    assert joint_distances(without_joints, without_joints, align="rigid").shape == (2, 0)
     empty = np.zeros((0, 17, 3))
     assert joint_distances(empty, empty, align="similarity").shape == (0, 17)
     found = similarity_alignment(empty, empty)
@@ -375,8 +399,15 @@ def test_overflow_is_an_error_and_not_a_nan():
     pred, gt = poses(23)
     with pytest.raises(MetricError, match="too large"):
         pa_mpjpe(pred * 1e200, gt)
-    with pytest.raises(MetricError, match="too large"):
-        similarity_alignment(pred * 1e200, gt)
+    for call in (
+        lambda: similarity_alignment(pred * 1e200, gt),
+        lambda: rigid_alignment(pred * 1e200, gt * 1e200),
+        lambda: scale_alignment(pred * 1e200, gt),
+        lambda: joint_distances(pred * 1e200, gt, align="scale"),
+        lambda: ampjpe(pred * 1e200, gt),
+    ):
+        with pytest.raises(MetricError, match="too large"):
+            call()
 
 
 def test_alignment_refuses_what_does_not_fit():
@@ -390,5 +421,9 @@ def test_alignment_refuses_what_does_not_fit():
         mpjpe(pred, gt, root="pelvis")
     with pytest.raises(MetricError, match="joint 17"):
         mpjpe(pred, gt, root=17)
-    with pytest.raises(MetricError, match="not an alignment"):
+    with pytest.raises(MetricError, match="similarity"):
         joint_distances(pred, gt, align="procrustes")
+    with pytest.raises(MetricError, match="scale='norm'"):
+        joint_distances(pred, gt, align="similarity", scale="norm")
+    with pytest.raises(MetricError, match="scale='none'"):
+        similarity_alignment(pred, gt, scale="none")
