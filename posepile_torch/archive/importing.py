@@ -281,6 +281,7 @@ class _Import:
         self._limit = limit
         state = writer.resumed_state or {"next": 0, "skipped": {}, "changed": {}}
         self._next: int = state["next"]
+        self._label = ""  # what is being imported, for reasons
         self.skipped: Counter[str] = Counter(state["skipped"])
         self.changed: Counter[str] = Counter(state["changed"])
 
@@ -292,30 +293,31 @@ class _Import:
             try:
                 self._one(row)
             except _BAD_ITEM as error:
-                self._skip(row, error)
+                self._skip(error)
             self._writer.checkpoint(
                 {"next": row + 1, "skipped": self.skipped, "changed": self.changed}
             )
         if on_progress is not None:
             on_progress(total, total)
 
-    def _skip(self, row: int, error: PosepileError) -> None:
+    def _skip(self, error: PosepileError) -> None:
         reason = _reason(error)
         if self.skipped.total() >= self._limit:
             others = "; ".join(f"{count} x {text}" for text, count in self.skipped.items())
             raise ConversionError(
                 f"more than {self._limit} of {self._items.count} records cannot be imported; "
                 f"the last one: {error.what}",
-                where=error.where or f"row {row}",
+                where=error.where or self._label,
                 rule=f"{reason}{'; before: ' if others else ''}{others}",
                 fix="correct the data, or allow more with --max-skipped",
             ) from error
         self.skipped[reason] += 1
-        self._writer.skip(reason, f"row {row}: {error.what}")
+        self._writer.skip(reason, f"{self._label}: {error.what}")
 
     def _one(self, row: int) -> None:
-        where = f"row {row}"
+        self._label = f"row {row}"
         record = self._items.record(row)
+        self._label = where = record.key
         if record.camera is not None:
             record.camera.validated(where=where, allow_mirror=True)
         boxes.validated(record.box, where=where)

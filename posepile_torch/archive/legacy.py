@@ -60,9 +60,8 @@ class LegacyArchive(Archive):
     """A PosePile archive (schema 0), open for reading.
 
     Opening reads the index of both containers once, at some 150,000 records per second, and keeps
-    80 bytes per record in memory; nothing is written. Convert an archive that
-    is used a lot (``posepile import-legacy``): schema 1 opens at once and shares its index
-    between processes.
+    80 bytes per record in memory; nothing is written. Import an archive that is used a lot
+    (``posepile import-legacy``): schema 1 opens at once and shares its index between processes.
 
     ``index`` has the fields of ``INDEX_DTYPE``; those that schema 0 knows nothing of are unknown,
     ``flags`` are 0 and ``image_bytes`` is 0 where an image is in no container. ``manifest`` is
@@ -98,7 +97,7 @@ class LegacyArchive(Archive):
     ) -> None:
         self._files = locate(
             check_archive_path(path),
-            None if images is None else check_archive_path(images),
+            None if images is None else Path(images).absolute(),
             None if image_root is None else Path(image_root).absolute(),
         )
         self._options = (images, image_root, skeleton, body_unit_m)
@@ -260,7 +259,7 @@ class LegacyArchive(Archive):
                 f"the record names the image {key!r} and lies under the key of another",
                 where=f"row {row} of {self.path}",
                 rule="the key of a record is <split>/<image path>_<number>.msgpack",
-                fix="the archive was not written by PosePile's tools, or was damaged since",
+                fix="write the archive again with PosePile's tools, or import its pickle",
             )
         return RecordName(SPLITS[self.index[row]["split"]], key, int(entry["counter"]))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
@@ -153,10 +153,15 @@ class LegacyPickle:
         return skeleton_of(names, edges, name=self.path.stem, where=self.path)
 
     def _all_examples(self, examples: object) -> Iterator[_Example]:
-        phases = examples.values() if isinstance(examples, dict) else examples
-        if not isinstance(phases, Iterable):
-            raise RecordError("the dataset has no examples", where=self.path)
-        for split, part in zip(SPLITS, phases, strict=False):
+        phases = dict(enumerate(examples)) if isinstance(examples, list | tuple) else examples
+        if not isinstance(phases, dict) or not phases.keys() <= set(range(len(SPLITS))):
+            raise RecordError(
+                "the dataset has no lists of examples",
+                where=self.path,
+                rule="examples are kept under 0 (train), 1 (val) and 2 (test)",
+            )
+        for phase, split in enumerate(SPLITS):
+            part = phases.get(phase, ())
             counters: Counter[str] = Counter()
             for example in part:
                 if not _is(example, "Pose3DExample", "Pose2DExample"):
@@ -200,14 +205,7 @@ class LegacyPickle:
             ImageError: If it is no image.
         """
         split, key, counter, shell = self._examples[row]
-        where = f"{self.path}, {split} example {key}"
-        if not is_key(key):
-            raise RecordError(
-                f"unusable image path {key!r}",
-                where=where,
-                rule="an image path is relative to the root of images, or lies below it",
-                fix="name the root with --images, or what to cut off with --strip-prefix",
-            )
+        where = self._where(row)
         data = self.image_bytes(row)
         size = jpeg_size(data, where=where) if _is_jpeg(data) else _size_of(data, where)
         name = RecordName(split, key, counter)
@@ -226,9 +224,17 @@ class LegacyPickle:
         """Return the image of one record as it is stored in its file.
 
         Raises:
+            RecordError: If its path leads out of the root of images.
             ArchiveIncompleteError: If there is no such file.
         """
         example = self._examples[row]
+        if not is_key(example.key):
+            raise RecordError(
+                "the image does not lie below the root of images",
+                where=self._where(row),
+                rule="image paths are relative to the root, or absolute and below it",
+                fix="name the root with --images, or what to cut off with --strip-prefix",
+            )
         inline = example.shell.get("image")
         if isinstance(inline, bytes):
             return inline
@@ -247,6 +253,10 @@ class LegacyPickle:
             ) from None
         self._last_image = (example.key, data)
         return data
+
+    def _where(self, row: int) -> str:
+        example = self._examples[row]
+        return f"{self.path}, {example.split} example {example.key}"
 
     def _built(
         self, shell: Shell, name: RecordName, size: tuple[int, int], where: object

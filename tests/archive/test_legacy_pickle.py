@@ -296,9 +296,24 @@ def test_absolute_paths_need_a_root_or_a_prefix(scratch, legacy):
 
 def test_paths_that_climb_out_are_refused(scratch, legacy):
     kinds = legacy()
-    example = example3d(kinds, 0, image_path="a/../../secret.jpg")
-    with pytest.raises(RecordError, match="unusable image path"):
-        LegacyPickle(write(scratch, dataset(kinds, [example]))).record(0)
+    secret = scratch.parent / "secret.jpg"
+    for image_path in ("a/../../secret.jpg", str(secret)):
+        example = example3d(kinds, 0, image_path=image_path)
+        pickled = LegacyPickle(write(scratch, dataset(kinds, [example])))
+        for read in (pickled.record, pickled.image_bytes):
+            with pytest.raises(RecordError, match="below the root"):
+                read(0)
+
+
+def test_splits_follow_their_numbers_in_any_order(scratch, legacy):
+    kinds = legacy()
+    phases = {2: [example3d(kinds, 0)], 0: [example3d(kinds, 1), example3d(kinds, 2)]}
+    value = kinds.Pose3DDataset(joint_info=joint_info(kinds), examples=phases)
+    pickled = LegacyPickle(write(scratch, value))
+    assert [pickled.record(row).split for row in range(3)] == ["train", "train", "test"]
+    value.examples = {"train": []}
+    with pytest.raises(RecordError, match="lists of examples"):
+        LegacyPickle(write(scratch, value))
 
 
 def test_missing_images_are_named(scratch, legacy):
