@@ -9,16 +9,21 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from posepile_torch import boxes, skeletons
+from posepile_torch import skeletons
 from posepile_torch.archive import Archive, open_archive
-from posepile_torch.camera import Camera
 from posepile_torch.cards import Card
 from posepile_torch.errors import ArchiveError, UnknownNameError
+from posepile_torch.hints import Hints
 from posepile_torch.record import SPLITS, Record
 from posepile_torch.sample import Sample, Sample2D, Sample3D
 from posepile_torch.skeleton import JointMap, Skeleton
-from posepile_torch.transforms import Recipe, evaluation, evaluation_camera, render
-from posepile_torch.transforms.geometry import weak_perspective_camera
+from posepile_torch.transforms import (
+    PreparedImage,
+    RandomKey,
+    Recipe,
+    apply_recipe,
+    evaluation,
+)
 
 S = TypeVar("S", bound=Sample, covariant=True)
 
@@ -33,6 +38,8 @@ class Source(Generic[S]):
     Attributes:
         card: What is true of the source.
         native: Skeleton in which the source stores its joints.
+        epoch: Counts the passes over the data; set it to get other random numbers in each. A
+            DataLoader with persistent workers does not pass it on.
 
     Args:
         root: Folder that holds the archives, or the archive's own folder.
@@ -40,6 +47,7 @@ class Source(Generic[S]):
         skeleton: Target skeleton, by value or by name; joints are mapped by name and what the
             source does not have is unknown. None keeps the native skeleton.
         recipe: How a record becomes an image; plain evaluation crops by default.
+        seed: Together with :attr:`epoch` and the index it decides what a recipe draws by chance.
     """
 
     card: ClassVar[Card]
@@ -52,6 +60,7 @@ class Source(Generic[S]):
         split: str = "train",
         skeleton: Skeleton | str | None = None,
         recipe: Recipe | None = None,
+        seed: int = 0,
     ) -> None:
         if split not in SPLITS:
             raise UnknownNameError.among("split", split, SPLITS, where=self.card.name)
@@ -62,6 +71,8 @@ class Source(Generic[S]):
             skeleton = skeletons.get(skeleton)
         self.skeleton = skeleton or self.native
         self._joint_map = JointMap.between(self.native, self.skeleton)
+        self.hints = Hints.from_dict(self.archive.manifest.hints)
+        self.seed, self.epoch = seed, 0
         self._rows = self.archive.rows(split=split)
 
     def _open(self, root: Path) -> Archive:
@@ -89,7 +100,12 @@ class Source(Generic[S]):
     def __getitem__(self, index: int) -> S:
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} is outside 0..{len(self) - 1}")
-        return self._sample(int(self._rows[index]))
+        position = index % len(self)
+        return self.sample(position, RandomKey(self.seed, self.epoch, position))
+
+    def sample(self, index: int, key: RandomKey | None = None) -> S:
+        """Return sample ``index``, augmented by the random numbers of ``key``, or not at all."""
+        return self._sample(int(self._rows[index]), key)
 
     def __iter__(self) -> Iterator[S]:
         return (self[index] for index in range(len(self)))
@@ -105,78 +121,86 @@ class Source(Generic[S]):
         """Return the stored record behind sample ``index``."""
         return self.archive.record(int(self._rows[index]))
 
-    def _sample(self, row: int) -> S:
+    def _sample(self, row: int, key: RandomKey | None) -> S:
         raise NotImplementedError
 
-    def _target_camera(self, record: Record) -> Camera:
-        return evaluation_camera(record.camera, record.image_size, record.box, self.recipe.side_px)
+    def _prepared(self, row: int, record: Record, key: RandomKey | None) -> PreparedImage:
+        return apply_recipe(
+            self.archive.image_bytes(row),
+            record,
+            self.recipe,
+            key,
+            hints=self.hints,
+            skeleton=self.native,
+        )
 
     def _shared_fields(
-        self, row: int, record: Record, target: Camera, points: NDArray[np.float64]
+        self, row: int, record: Record, prepared: PreparedImage, points: NDArray[np.float64]
     ) -> dict[str, Any]:
-        """Render the image of ``record`` and fill the fields that all samples share."""
-        stored = record.camera or weak_perspective_camera(record.image_size)
+        """Fill the fields that all samples share; ``points`` are in the target skeleton."""
         known = _all_finite(points)
         points = np.where(known[:, None], points, 0.0)
         return {
-            "image": render(self.archive.image_bytes(row), stored, target),
-            "joints2d": points.astype(np.float32),
+            "image": prepared.image,
+            "joints2d": prepared.observed_points(points).astype(np.float32),
             "known": known,
-            "visible": self._visibility(record, known),
-            "in_view": target.is_in_view(points) & known,
-            "box": boxes.reprojected(record.box, stored, target).astype(np.float32),
+            "visible": self._visibility(record, prepared, known),
+            "in_view": prepared.camera.is_in_view(points) & known,
+            "box": prepared.box.astype(np.float32),
             "has_camera": record.camera is not None,
-            "camera": target,
+            "camera": prepared.camera,
             "source": self.card.name,
             "row": row,
             "id": record.id,
         }
 
-    def _labelled_points(self, record: Record, target: Camera) -> NDArray[np.float64]:
-        """2D labels of ``record`` in the target image and skeleton; NaN where there are none."""
+    def _labelled_points(self, record: Record, prepared: PreparedImage) -> NDArray[np.float64]:
+        """2D labels of ``record`` in the sample's image and skeleton; NaN where there are none."""
         if record.joints2d is None:
             return np.full((len(self.skeleton), 2), np.nan)
-        stored = record.camera or weak_perspective_camera(record.image_size)
-        rays = stored.back_project(record.joints2d) @ (target.R @ stored.R.T).T
-        return self._joint_map.apply(target.project_camera(rays))
+        points = self._joint_map.apply(prepared.labelled_points(record.joints2d))
+        return prepared.view.mirrored(points, self.skeleton)
 
-    def _visibility(self, record: Record, known: NDArray[np.bool_]) -> NDArray[np.int8]:
+    def _visibility(
+        self, record: Record, prepared: PreparedImage, known: NDArray[np.bool_]
+    ) -> NDArray[np.int8]:
         """Visibility in the target skeleton; -1 where the source says nothing."""
         if record.visible is None:
             return np.full(len(known), -1, np.int8)
         mapped = self._joint_map.apply_visibility(record.visible)
+        mapped = prepared.view.mirrored(mapped, self.skeleton)
         return np.where(known, mapped, np.int8(-1)).astype(np.int8)
 
 
 class Source2D(Source[Sample2D]):
     """A source with 2D labels only."""
 
-    def _sample(self, row: int) -> Sample2D:
+    def _sample(self, row: int, key: RandomKey | None) -> Sample2D:
         record = self.archive.record(row)
-        target = self._target_camera(record)
-        points = self._labelled_points(record, target)
-        return Sample2D(**self._shared_fields(row, record, target, points))
+        prepared = self._prepared(row, record, key)
+        points = self._labelled_points(record, prepared)
+        return Sample2D(**self._shared_fields(row, record, prepared, points))
 
 
 class Source3D(Source[Sample3D]):
     """A source with metric 3D joints and calibrated cameras."""
 
-    def _sample(self, row: int) -> Sample3D:
+    def _sample(self, row: int, key: RandomKey | None) -> Sample3D:
         record = self.archive.record(row)
-        target = self._target_camera(record)
+        prepared = self._prepared(row, record, key)
         joints = np.full((len(self.native), 3), np.nan)
         if record.joints3d is not None:
             # In float64, and relative to the camera: world coordinates may be kilometres.
-            joints = target.to_camera(record.joints3d)
-        joints = self._joint_map.apply(joints)
-        projected = target.project_camera(joints)
-        labelled = self._labelled_points(record, target)
+            joints = prepared.camera.to_camera(record.joints3d)
+        joints = prepared.view.mirrored(self._joint_map.apply(joints), self.skeleton)
+        projected = prepared.camera.project_camera(joints)
+        labelled = self._labelled_points(record, prepared)
         points = np.where(np.isfinite(projected), projected, labelled)
         known3d = _all_finite(joints)
         return Sample3D(
             joints3d=np.where(known3d[:, None], joints, 0.0).astype(np.float32),
             known3d=known3d,
-            **self._shared_fields(row, record, target, points),
+            **self._shared_fields(row, record, prepared, points),
         )
 
 
