@@ -207,8 +207,10 @@ def _columns(points: Array, rows: slice) -> Array:
     missing = -n % COLUMNS
     if missing and n and joints * COLUMNS <= CPU_TILE:
         part = xp.concatenate((part, xp.broadcast_to(part[-1:], (missing, joints * dims))))
-    transposed = np.ascontiguousarray(part.T) if xp is np else part.t().contiguous()
-    return transposed.reshape(joints, dims, len(part))
+    if xp is torch:
+        return part.t().contiguous().reshape(joints, dims, len(part))
+    # Always a copy, also of what lies in this order already: it is changed in place later.
+    return np.array(part.T, order="C").reshape(joints, dims, len(part))
 
 
 def _products(g: Array, p: Array) -> Array:

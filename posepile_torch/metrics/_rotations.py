@@ -164,7 +164,8 @@ def by_jacobi(covariance: Tensor) -> Tensor:
     """Return the rotations by the eigenvector of Horn's 4×4 quaternion matrix.
 
     Its largest eigenvalue is s1 + s2 + s3 with s3 carrying the sign of the determinant: mirrors
-    need no special case, and the vectors stay orthonormal whatever the rank. NaN gives NaN.
+    need no special case, and the vectors stay orthonormal whatever the rank. A
+    matrix that is not finite gives NaN.
     """
     largest = covariance.abs().amax((0, 1))
     matrix = _quaternion_matrix(covariance / torch.where(largest > 0, largest, 1.0))
@@ -182,7 +183,9 @@ def by_jacobi(covariance: Tensor) -> Tensor:
             break
     best = matrix.diagonal().argmax(1)
     quaternion = vectors.gather(1, best.expand(4, 1, -1)).squeeze(1)
-    return _from_quaternion(quaternion / length(quaternion.t()))
+    rotation = _from_quaternion(quaternion / length(quaternion.t()))
+    finite = torch.isfinite(covariance).all(0).all(0)
+    return rotation.masked_fill(~finite, torch.nan)
 
 
 def _jacobi_step(matrix: Tensor, vectors: Tensor, negligible: Tensor, i: int, j: int) -> Tensor:

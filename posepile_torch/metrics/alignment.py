@@ -274,9 +274,10 @@ def best_scale(pred: Tensor, gt: Tensor) -> tuple[Tensor, Tensor]:
 def _fit(compared: Comparison, fit: Fit, min_valid_joints: int, like: ArrayT) -> Alignment[ArrayT]:
     pred, gt, usable = compared.pred, compared.gt, compared.usable
     lead = pred.shape[:-2]
-    shape = (lead.numel(), *pred.shape[-2:])
-    flat = None if usable is None else usable.reshape(shape[:2])
-    found = fitted(pred.reshape(shape), gt.reshape(shape), flat, fit)
+    size, joints = lead.numel(), pred.shape[-2]
+    flat = None if usable is None else usable.reshape(size, joints)
+    p, g = (x.reshape(size, joints, 3) for x in (pred, gt))
+    found = fitted(p, g, flat, fit)
     transforms = tuple(part.reshape(lead + part.shape[1:]) for part in found[:3])
     count = compared.n_usable()
     excluded = count < max(1, min_valid_joints)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from posepile_torch.errors import MetricError
-from posepile_torch.metrics._arrays import ArrayT, real, returned, truths
+from posepile_torch.metrics._arrays import ArrayT, check_same_kind, real, returned, truths
 from posepile_torch.metrics.aggregation import reduced
 from posepile_torch.metrics.choices import IouReduce, check_choice
 
@@ -19,18 +21,17 @@ def silhouette_iou(pred: ArrayT, gt: ArrayT, *, reduce: IouReduce) -> ArrayT:
         reduce: See :data:`IouReduce`; large people weigh more when pooled.
     """
     where = "silhouette_iou"
-    first = pred if isinstance(pred, torch.Tensor) else torch.as_tensor(pred)
-    device = first.device
-    a = truths(pred, first.shape, device, where=where)
-    second = gt if isinstance(gt, torch.Tensor) else torch.as_tensor(gt)
-    if first.shape != second.shape or first.ndim < 2:
+    check_same_kind(pred, gt, where=where)
+    shapes = [list(x.shape) if isinstance(x, Tensor) else list(np.shape(x)) for x in (pred, gt)]
+    if shapes[0] != shapes[1] or len(shapes[0]) < 2:
         raise MetricError(
-            f"silhouettes of shape {list(first.shape)} and {list(second.shape)}",
+            f"silhouettes of shape {shapes[0]} and {shapes[1]}",
             where=where,
             rule="both are [..., height, width] and of equal shape",
         )
-    b = truths(gt, first.shape, device, where=where)
-    overlap, union = ((a & b).sum((-1, -2)), (a | b).sum((-1, -2)))
+    device = pred.device if isinstance(pred, Tensor) else torch.device("cpu")
+    a, b = (truths(x, shapes[0], device, where=where) for x in (pred, gt))
+    overlap, union = (a & b).sum((-1, -2)), (a | b).sum((-1, -2))
     return silhouette_iou_from_counts(
         returned(overlap, pred), returned(union, pred), reduce=reduce
     )

@@ -249,6 +249,19 @@ def test_inputs_are_never_changed(seed):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.parametrize("joints", [17, 500])
+def test_memory_that_is_already_in_the_order_of_work_is_not_changed(joints):
+    base = np.random.default_rng(0).normal(size=(joints, 3, 64)) + 5
+    kept = base.copy()
+    one = base[..., :1].transpose(2, 0, 1).copy()
+    many = torch.from_numpy(base).permute(2, 0, 1)
+    for align in ("similarity", "rigid"):
+        joint_distances(many, many.clone(), align=align)
+        joint_distances(one, one.copy(), align=align)
+    np.testing.assert_array_equal(base, kept)
+    np.testing.assert_array_equal(one[0], kept[..., 0])
+
+
 def test_double_precision_whatever_comes_in():
     gt = np.array([[[0.0, 0, 4000], [0, 0, 4100]]], np.float32)
     pred = gt + np.float32(1e-3)

@@ -106,6 +106,14 @@ def test_extreme_scales_take_the_slow_way():
         )
 
 
+def test_what_is_not_finite_gives_nan():
+    B = matrices("general", n=4)
+    B[0, 0, 1] = torch.nan
+    B[2, 1, 2] = torch.inf
+    R, _ = best_rotation(B)
+    assert torch.isnan(R).flatten(0, 1).any(0).tolist() == [False, True, True, False]
+
+
 def test_polynomial_is_the_cosine_of_a_third():
     angle = np.linspace(0, np.pi, 10001)
     v = np.sqrt(2) * np.cos(angle / 2)
