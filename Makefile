@@ -18,6 +18,9 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev,docs]"
+	# Apart from the rest: torchmetrics imports torchvision wherever it finds it, and beside a
+	# CPU-only torch that fails (see tests/torchvision_stub.py).
+	$(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/tv -c constraints.txt torchvision
 	touch $@
 
 demo: install
@@ -37,6 +40,7 @@ docs: install
 
 perf: install
 	$(BIN)/python perf/index_scale.py
+	$(BIN)/python perf/transforms.py
 
 wheel: install
 	$(BIN)/python -m build --wheel --outdir dist

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posepile_torch.camera import Camera
-from posepile_torch.errors import ImageError, RecipeError, require
+from posepile_torch.errors import ImageError, MissingDependencyError, RecipeError, require
 from posepile_torch.sample import Sample, Sample3D
 from posepile_torch.transforms.affine import affine_camera, homography_camera
 from posepile_torch.transforms.streams import RandomKey
@@ -47,7 +47,7 @@ def to_tv(sample: Sample, *, mask: NDArray[np.uint8] | None = None) -> dict[str,
     """
     import torch
 
-    tv_tensors = require("torchvision.tv_tensors", extra="tv")
+    tv_tensors = _tv_tensors()
     canvas = sample.image.shape[:2]
     image = torch.from_numpy(np.ascontiguousarray(sample.image.transpose(2, 0, 1)))
     box = torch.from_numpy(sample.box[None].astype(np.float32))
@@ -145,6 +145,17 @@ def transformed(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(key.generator("tv").integers(1 << 62)))
         return from_tv(sample, transform(values), mirror=mirror)
+
+
+def _tv_tensors() -> Any:
+    module = require("torchvision.tv_tensors", extra="tv")
+    if not hasattr(module, "KeyPoints"):
+        raise MissingDependencyError(
+            "torchvision is installed in a version without key points",
+            rule="torchvision is at least 0.23 here",
+            fix="pip install --upgrade 'posepile-torch[tv]'",
+        )
+    return module
 
 
 def _image(values: Mapping[str, Any]) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ import torch
 import toy_crops
 from torchvision_stub import prepare_torchvision
 
-from posepile_torch.errors import ImageError, RecipeError
+from posepile_torch.errors import ImageError, MissingDependencyError, RecipeError
 from posepile_torch.sample import Sample2D, Sample3D
 from posepile_torch.transforms import RandomKey, apply_recipe, evaluation, tv
 
@@ -156,3 +156,9 @@ def test_the_roll_of_a_rotated_sample_is_in_its_camera(sample):
     turn = result.camera.R @ sample.camera.R.T
     assert math.degrees(math.atan2(turn[1, 0], turn[0, 0])) == pytest.approx(-25, abs=0.01)
     np.testing.assert_allclose(result.camera.K, sample.camera.K, atol=1e-3)
+
+
+def test_versions_without_key_points_are_named(sample, monkeypatch):
+    monkeypatch.delattr(tv_tensors, "KeyPoints")
+    with pytest.raises(MissingDependencyError, match=r"0\.23"):
+        tv.to_tv(sample)
