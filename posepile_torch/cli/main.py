@@ -27,6 +27,7 @@ GROUPS = (
     "skeleton",
     "interop",
     "backgrounds",
+    "evaluate",
     "demo",
 )
 """Modules of this package that hold verbs, in the order in which ``--help`` lists them."""

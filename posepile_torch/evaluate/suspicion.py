@@ -47,23 +47,34 @@ class Suspicion:
         )
 
 
-def check_units(pred: NDArray[np.float64], *, where: str) -> None:
-    """Raise if 3D predictions are hardly in millimetres.
+def check_units(pred: NDArray[np.float64], gt: NDArray[np.float64], *, where: str) -> None:
+    """Raise if 3D predictions are hardly in millimetres although the truth is.
+
+    Poses whose joints all coincide are no evidence of a unit; they are counted as degenerate.
+
+    Args:
+        pred: ``[N, J, 3]``; not finite where missing.
+        gt: ``[N, J, 3]``; not finite where not labelled.
+        where: File of the predictions, for the message.
 
     Raises:
         PredictionError: If the median joint radius is no length of a body in mm.
     """
-    whole = pred[np.isfinite(pred).all((1, 2))] if len(pred) else pred
-    if not len(whole) or not np.ptp(whole, axis=1).any():
-        return  # nothing to judge, or all joints coincide: that is counted as degenerate
+    spread = [_with_extent(poses) for poses in (pred, gt)]
+    if not all(len(poses) for poses in spread):
+        return
     try:
-        check_units_mm(whole, name="prediction")
+        check_units_mm(spread[1], name="ground truth")
+    except MetricError:
+        return  # no whole bodies: the limits say nothing about hands or faces
+    try:
+        check_units_mm(spread[0], name="prediction")
     except MetricError as error:
         raise PredictionError(
             error.what,
             where=where,
             rule=error.rule,
-            fix=f"{error.fix or 'check the unit'}; a table states its unit in the fact 'unit'",
+            fix=f"{error.fix}; a table states its unit in the fact 'unit'",
         ) from error
 
 
@@ -77,7 +88,7 @@ def find_suspicion(
         gt: ``[N, J, D]``; not finite where not labelled.
         skeleton: Names and mirror map of the joints.
     """
-    known = np.isfinite(pred).all(-1) & np.isfinite(gt).all(-1)
+    known = np.asarray(np.isfinite(pred).all(-1) & np.isfinite(gt).all(-1))
     # swapping sides must not change which joints are compared
     mirror = np.array(skeleton.mirror)
     known &= known[:, mirror]
@@ -116,6 +127,14 @@ def _in_words(swapped: bool, order: tuple[int, ...], signs: tuple[float, ...]) -
         verb = "axis points" if len(flipped) == 1 else "axes point"
         told.append(f"the {' and '.join(flipped)} {verb} the other way")
     return "; ".join(told)
+
+
+def _with_extent(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the poses with at least two joints that are apart."""
+    known = np.isfinite(poses).all(-1, keepdims=True)
+    high = np.where(known, poses, -np.inf).max(1, initial=-np.inf)
+    low = np.where(known, poses, np.inf).min(1, initial=np.inf)
+    return np.asarray(poses[(high > low).any(-1)])
 
 
 def _centred(poses: NDArray[np.float64], weight: NDArray[np.bool_]) -> NDArray[np.float64]:
