@@ -98,11 +98,12 @@ class FramePersons:
 
     def chosen(self, rows: NDArray[np.bool_]) -> FramePersons:
         """Return some of the persons."""
-        columns = {
-            name: None if getattr(self, name) is None else getattr(self, name)[rows]
-            for name in ("joints", "head_size", "score", "track")
-        }
-        return FramePersons(**columns)
+        return FramePersons(
+            joints=self.joints[rows],
+            head_size=None if self.head_size is None else self.head_size[rows],
+            score=None if self.score is None else self.score[rows],
+            track=None if self.track is None else self.track[rows],
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
