@@ -87,26 +87,26 @@ def recoloured(image: Image, change: ColourChange, method: str = "matrix") -> Im
 
 def colour_matrix(change: ColourChange) -> Floats:
     """Return the change as one affine map of RGB values 0..255, ``[3, 4]``."""
-    matrix = np.eye(4)
+    linear, offset = np.eye(3), 0.0  # greys stay grey, so one offset serves all channels
     for step in change.order:
-        matrix = _step_matrix(step, change) @ matrix
-    return matrix[:3]
+        if step == "brightness":
+            offset += 255 * change.brightness
+        elif step == "contrast":
+            linear = linear * change.contrast
+            offset = offset * change.contrast + 127.5 * (1 - change.contrast)
+        elif step == "saturation":
+            # Colours move towards or away from their own grey, which keeps the offset.
+            linear = change.saturation * linear + (1 - change.saturation) * (_TO_YIQ[0] @ linear)
+        else:
+            linear = _hue_matrix(change.hue_rad) @ linear
+    return np.column_stack([linear, (offset, offset, offset)])
 
 
-def _step_matrix(step: str, change: ColourChange) -> Floats:
-    matrix = np.eye(4)
-    if step == "brightness":
-        matrix[:3, 3] = 255 * change.brightness
-    elif step == "contrast":
-        matrix[:3, :3] *= change.contrast
-        matrix[:3, 3] = 127.5 * (1 - change.contrast)
-    elif step == "saturation":
-        matrix[:3, :3] = change.saturation * np.eye(3) + (1 - change.saturation) * _TO_YIQ[0]
-    else:
-        c, s = math.cos(change.hue_rad), math.sin(change.hue_rad)
-        turn = np.array([[1.0, 0, 0], [0, c, s], [0, -s, c]])  # red turns towards green
-        matrix[:3, :3] = _FROM_YIQ @ turn @ _TO_YIQ
-    return matrix
+def _hue_matrix(angle_rad: float) -> Floats:
+    """Return the turn of all colours about the grey axis; red turns towards green."""
+    c, s = math.cos(angle_rad), math.sin(angle_rad)
+    turn = np.array([[1.0, 0, 0], [0, c, s], [0, -s, c]])
+    return np.asarray(_FROM_YIQ @ turn @ _TO_YIQ)
 
 
 def _recoloured_hsv(image: Image, change: ColourChange) -> Image:
