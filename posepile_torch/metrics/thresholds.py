@@ -108,16 +108,9 @@ def auc(
     d = _distances(distances, where)
     grid = _grid(thresholds, d, where)
     check_choice(rule, Literal["mean", "trapezoid"], name="rule", where=where)
-    weights = torch.ones_like(grid)
-    if rule == "trapezoid":
-        steps = grid.diff()
-        weights = torch.zeros_like(grid)
-        weights[:-1] += steps / 2
-        weights[1:] += steps / 2
-    # A joint is correct from the first threshold that it passes to the end.
-    area = weights.flip(0).cumsum(0).flip(0)
-    area = torch.cat((area / area[0], area.new_zeros(1)))
-    return _percent(area[_first_passed(d, grid, strict)], d, reduce, groups, distances, where)
+    area = _areas(grid, rule)
+    score = area[_first_passed(d, grid, strict)] / area[0]
+    return _percent(score, d, reduce, groups, distances, where)
 
 
 def auc_31(distances: ArrayT, *, reduce: Reduce = "pooled", groups: object = None) -> ArrayT:
@@ -138,7 +131,8 @@ def auc_real(
 
     Used by WACV'23 tables (50, 100, 150 mm) and METRABS training metrics (150 mm).
     """
-    return _ramp(distances, 0.0, limit, reduce, groups, "auc_real")
+    d = _distances(distances, "auc_real")
+    return _percent(_ramp(d, 0.0, limit, "auc_real"), d, reduce, groups, distances, "auc_real")
 
 
 def auc_199_coarse(
@@ -216,7 +210,7 @@ def cps_ramp(
     METRABS's NCPS ramp has ``full=50, zero=150`` on similarity-aligned distances.
     """
     worst = _worst(_distances(distances, "cps_ramp"))
-    score = ((zero - worst) / (zero - full)).clamp(0, 1)
+    score = _ramp(worst, full, zero, "cps_ramp")
     return _per_sample(score, worst, reduce, groups, distances, "cps_ramp")
 
 
@@ -248,17 +242,14 @@ def cps_area(
     worst = _worst(_distances(distances, where))
     start = 1 if rule == "trapezoid_1_300" else 0
     grid = torch.arange(start, 301, dtype=worst.dtype, device=worst.device)
-    correct = (worst[..., None] < grid).to(worst.dtype)
-    correct = correct.masked_fill(torch.isnan(worst)[..., None], torch.nan)
+    table = _areas(grid, "trapezoid" if rule == "trapezoid_1_300" else "mean")
+    area = table[_first_passed(worst, grid, strict=True)]
+    area = area.masked_fill(torch.isnan(worst), torch.nan)
     if hypotheses is not None:
-        correct = over_hypotheses(correct, hypotheses, dim=-2, larger_is_better=True)
-    curve = correct.reshape(-1, len(grid))
-    curve = curve[~torch.isnan(curve[:, 0])]
-    if not len(curve):
-        raise _nothing(worst, where)
-    share = curve.mean(0)
-    area = share.sum() if rule == "sum_0_300" else torch.trapezoid(share)
-    return returned(area, distances)
+        # A pose that is correct at t is so at every larger threshold. The choice per threshold is
+        # therefore the choice among the areas.
+        area = over_hypotheses(area, hypotheses, dim=-1, larger_is_better=True)
+    return returned(reduced(area.reshape(-1), "pooled", where=where), distances)
 
 
 def _distances(distances: object, where: str) -> Tensor:
@@ -276,6 +267,25 @@ def _grid(thresholds: object, like: Tensor, where: str) -> Tensor:
             rule="thresholds are a vector of at least two increasing numbers",
         )
     return grid
+
+
+def _areas(grid: Tensor, rule: str) -> Tensor:
+    """Return the area that a joint contributes if it is correct from each threshold on.
+
+    Args:
+        grid: ``[T]`` thresholds.
+        rule: ``"mean"``: thresholds are counted; ``"trapezoid"``: area under a polygon.
+
+    Returns:
+        ``[T + 1]``; the last entry, for a joint that never is correct, is zero.
+    """
+    weights = torch.ones_like(grid)
+    if rule == "trapezoid":
+        steps = grid.diff()
+        weights = torch.zeros_like(grid)
+        weights[:-1] += steps / 2
+        weights[1:] += steps / 2
+    return torch.cat((weights.flip(0).cumsum(0).flip(0), grid.new_zeros(1)))
 
 
 def _first_passed(distances: Tensor, grid: Tensor, strict: bool) -> Tensor:
@@ -315,17 +325,15 @@ def _per_sample(
     return returned(reduced(score[..., None], order, groups=groups, where=where), like)
 
 
-def _ramp(
-    distances: ArrayT,
-    full: float,
-    zero: float,
-    reduce: Reduce,
-    groups: object,
-    where: str,
-) -> ArrayT:
-    d = _distances(distances, where)
-    score = ((zero - d) / (zero - full)).clamp(0, 1)
-    return _percent(score, d, reduce, groups, distances, where)
+def _ramp(values: Tensor, full: float, zero: float, where: str) -> Tensor:
+    """Return a score that is 1 up to ``full`` and falls to 0 at ``zero``."""
+    if not full < zero:
+        raise MetricError(
+            f"a score that falls from 1 at {full} to 0 at {zero}",
+            where=where,
+            rule="the score reaches zero at a larger distance than that of the full score",
+        )
+    return ((zero - values) / (zero - full)).clamp(0, 1)
 
 
 def _nothing(values: Tensor, where: str) -> MetricError:

@@ -127,6 +127,19 @@ def test_best_of_several_per_pose_and_threshold_is_the_smallest_worst_joint():
     assert per_pose.shape == (20,)
 
 
+@pytest.mark.parametrize("how", ["best", "median", "mean", "worst"])
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_choosing_areas_is_choosing_per_threshold(how, count):
+    distances = np.random.default_rng(count).uniform(0, 330, size=(12, count, 3))
+    distances[0] = NAN
+    worst = distances[1:].max(-1)
+    for rule, start in (("trapezoid_1_300", 1), ("sum_0_300", 0)):
+        correct = (worst[..., None] < np.arange(start, 301)).astype(float)
+        share = over_hypotheses(correct, how, dim=1, larger_is_better=True).mean(0)
+        want = np.trapezoid(share) if start else share.sum()
+        assert cps_area(distances, rule=rule, hypotheses=how) == pytest.approx(want)
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9))
 @settings(max_examples=25, deadline=None)
 def test_vectors_do_not_depend_on_how_a_batch_is_split(seed, cut):

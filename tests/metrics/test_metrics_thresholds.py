@@ -199,6 +199,8 @@ def test_settings_that_do_not_fit():
         lambda: auc(d, [1], strict=True, rule="mean"),
         lambda: auc(d, [1, 2], strict=True, rule="simpson"),
         lambda: cps_area(d, rule="0_300"),
+        lambda: auc_real(d, 0),
+        lambda: cps_ramp(d, full=150, zero=50),
         lambda: cps(d, 1, strict=True, reduce="pooled"),
         lambda: pck_curve(d, [1, 2], strict=True, reduce="sample"),
         lambda: pck_curve(np.array([[np.nan]]), [1, 2], strict=True),
