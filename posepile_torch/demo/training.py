@@ -129,7 +129,6 @@ def train(
         drop_last=len(dataset) >= 48,
         collate_fn=collate,
         num_workers=workers,
-        persistent_workers=workers > 0,
         generator=torch.Generator().manual_seed(seed),
     )
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05)
@@ -137,7 +136,10 @@ def train(
     losses: list[tuple[float, float]] = []
     total_steps = max_epochs * len(loader)
     network.train()
-    while (done := _fraction(begin, seconds, step, total_steps)) < 1:
+    for epoch in itertools.count():
+        if _fraction(begin, seconds, step, total_steps) >= 1:
+            break
+        dataset.epoch = epoch  # other augmentations in each pass
         for batch in loader:
             done = _fraction(begin, seconds, step, total_steps)
             for group in optimiser.param_groups:
