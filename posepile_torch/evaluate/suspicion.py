@@ -60,7 +60,8 @@ def check_units(pred: NDArray[np.float64], gt: NDArray[np.float64], *, where: st
     Raises:
         PredictionError: If the median joint radius is no length of a body in mm.
     """
-    spread = [_with_extent(poses) for poses in (pred, gt)]
+    labelled = np.isfinite(gt).all(-1, keepdims=True)
+    spread = [_with_extent(poses) for poses in (np.where(labelled, pred, np.nan), gt)]
     if not all(len(poses) for poses in spread):
         return
     try:
