@@ -191,22 +191,22 @@ class Journal:
             self._codes[field, value] = code
         return code
 
-    def add_skip(self, reason: str, item: str) -> None:
-        """Count a skipped item; the first 20 of each reason are kept by name."""
+    def add_skip(self, reason: str, item: str, count: int = 1) -> None:
+        """Count skipped items, one of them by name; 20 names are kept for each reason."""
         with storage_errors(self.path):
             self._database.execute(
-                "INSERT INTO skips VALUES (?, 1) "
-                "ON CONFLICT (reason) DO UPDATE SET count = count + 1",
-                (reason,),
+                "INSERT INTO skips VALUES (?, ?) "
+                "ON CONFLICT (reason) DO UPDATE SET count = count + excluded.count",
+                (reason, count),
             )
-            count = self._database.execute(
-                "SELECT count FROM skips WHERE reason = ?", (reason,)
+            named = self._database.execute(
+                "SELECT count(*) FROM skipped_items WHERE reason = ?", (reason,)
             ).fetchone()[0]
-            if count <= _KEPT_SKIPPED_ITEMS:
+            if named < _KEPT_SKIPPED_ITEMS:
                 self._database.execute(
                     "INSERT INTO skipped_items (reason, item) VALUES (?, ?)", (reason, item)
                 )
-        self.skip_count += 1
+        self.skip_count += count
 
     def end_unit(self, name: str) -> None:
         """Note that everything added since the previous unit belongs to unit ``name``."""

@@ -25,6 +25,9 @@ IMAGES = "images.barecat"
 ANNOTATIONS = "annotations.barecat"
 CONTAINERS = (ANNOTATIONS, IMAGES)
 
+BUILDING_PREFIX = ".building-"
+CONVERTING_PREFIX = ".converting-"
+
 #: Fields whose texts are stored once in a sorted vocabulary; the index holds their positions.
 VOCABULARY_FIELDS = ("subject", "sequence", "camera", "activity", "scene", "track")
 
@@ -102,7 +105,12 @@ def shard_name(container: str, shard: int) -> str:
 
 def building_folder(root: Path, name: str) -> Path:
     """Folder in which an archive is built until it is published."""
-    return root / f".building-{name}"
+    return root / f"{BUILDING_PREFIX}{name}"
+
+
+def converting_folder(root: Path, name: str) -> Path:
+    """Folder that holds the parts of a conversion until its archive is published."""
+    return root / f"{CONVERTING_PREFIX}{name}"
 
 
 def lock_file(root: Path, name: str) -> Path:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posepile_torch.archive.layout import (
+    BUILDING_PREFIX,
+    CONVERTING_PREFIX,
     MANIFEST_FILE,
     building_folder,
     lock_file,
@@ -183,8 +185,8 @@ def _hidden_folders(root: Path) -> Iterator[tuple[Path, str, str]]:
     for path in root.iterdir():
         if path.is_symlink() or not path.is_dir():
             continue
-        if path.name.startswith(".building-"):
-            yield path, path.name.removeprefix(".building-"), "unfinished"
+        if path.name.startswith((BUILDING_PREFIX, CONVERTING_PREFIX)):
+            yield path, path.name.split("-", 1)[1], "unfinished"
             continue
         name, _, digest = path.name.removeprefix(".").rpartition("-")
         if not path.name.startswith(".") or not name or len(digest) != 16:

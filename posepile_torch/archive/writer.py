@@ -10,6 +10,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from posepile_torch.archive.bones import BoneSums
+from posepile_torch.archive.differences import differences
 from posepile_torch.archive.finishing import write_published_files
 from posepile_torch.archive.journal import Journal
 from posepile_torch.archive.layout import (
@@ -63,6 +64,7 @@ class ArchiveWriter:
         checkpoint_every: Records after which a call of :meth:`checkpoint` becomes durable; it
             also does after 30 seconds.
         force_unlock: Take over the lock of a writer that cannot be shown to be dead.
+        lock: The lock of this archive, if the caller holds it already; it is then left to them.
         restart: Throw an unfinished write of this archive away instead of resuming it.
         expected_bytes: Estimate of the output; refused at once if the disk has less room.
 
@@ -82,6 +84,7 @@ class ArchiveWriter:
         shard_limit_bytes: int = DEFAULT_SHARD_LIMIT_BYTES,
         checkpoint_every: int = 1000,
         force_unlock: bool = False,
+        lock: WriterLock | None = None,
         restart: bool = False,
         expected_bytes: int | None = None,
     ) -> None:
@@ -98,13 +101,14 @@ class ArchiveWriter:
             self.root.mkdir(parents=True, exist_ok=True)
         self._pid = os.getpid()
         self._state = "closed"
-        self._lock = WriterLock(lock_file(self.root, name), force=force_unlock)
+        self._owns_lock = lock is None
+        self._lock = lock or WriterLock(lock_file(self.root, name), force=force_unlock)
         try:
             if expected_bytes is not None:
                 check_free_space(self.root, expected_bytes, where=self.root / name)
             self._open_building_folder(restart)
         except BaseException:
-            self._lock.release()
+            self._give_lock_back()
             raise
 
     def _open_building_folder(self, restart: bool) -> None:
@@ -142,12 +146,12 @@ class ArchiveWriter:
         begun_with = self._journal.get("header")
         if begun_with is None:
             return None
-        differences = list(_differences(begun_with, self._header_json))
-        if differences:
+        different = differences(begun_with, self._header_json)
+        if different:
             raise ResumeError(
                 "an unfinished write of this archive was begun with other settings",
                 where=building_folder(self.root, self.name),
-                rule="; ".join(differences[:20]),
+                rule="; ".join(different[:20]),
                 fix="run it with the same settings to resume, or with --restart to start over",
             )
         self._bones.restore(self._journal.get("bones"))
@@ -246,23 +250,24 @@ class ArchiveWriter:
             self._state = "failed"
             raise
 
-    def skip(self, reason: str, item: str) -> None:
+    def skip(self, reason: str, item: str, *, count: int = 1) -> None:
         """Count an item that is left out; reasons and first items go into the manifest.
 
         Args:
             reason: Short and general, for example ``"fewer than 4 joints in the box"``.
             item: Which one, with paths relative to the raw folder. Bytes of file names that are
                 no valid Unicode are written as escapes.
+            count: How many items it stands for; one of them is named.
         """
         self._require_open()
         reason, item = (s.encode(errors="backslashreplace").decode() for s in (reason, item))
-        if not reason or is_absolute_path(item):
+        if not reason or is_absolute_path(item) or count < 1:
             raise RecordError(
-                f"skip({reason!r}, {item!r})",
+                f"skip({reason!r}, {item!r}, count={count})",
                 where=self.name,
-                rule="a skip has a reason, and archives hold no absolute paths",
+                rule="a skip has a reason and a count, and archives hold no absolute paths",
             )
-        self._journal.add_skip(reason, item)
+        self._journal.add_skip(reason, item, count)
 
     def end_unit(self, name: str) -> None:
         """Declare that everything added since the previous unit belongs to unit ``name``."""
@@ -357,7 +362,7 @@ class ArchiveWriter:
         self._journal.close()
         path = publish_data(self.root, self.name, manifest)
         self._state = "published"
-        self._lock.release()
+        self._give_lock_back()
         return path
 
     def _check_units(self) -> None:
@@ -402,6 +407,10 @@ class ArchiveWriter:
         finally:
             self._state = "closed"
             self._close_files()
+            self._give_lock_back()
+
+    def _give_lock_back(self) -> None:
+        if self._owns_lock:
             self._lock.release()
 
     def _close_files(self) -> None:
@@ -417,12 +426,3 @@ class ArchiveWriter:
                 where=self.root / self.name,
                 rule="after an error, a writer is left and opened anew: it resumes",
             )
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for key in sorted(old.keys() | new.keys()):
-            found += _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-        return found
-    return [] if old == new else [f"{path}: {old!r:.80} became {new!r:.80}"]

@@ -19,6 +19,7 @@ from posepile_torch.archive import ArchiveWriter, open_archive, storage
 from posepile_torch.archive import lock as lock_module
 from posepile_torch.archive.interrupts import StopRequest
 from posepile_torch.archive.journal import Journal
+from posepile_torch.archive.layout import lock_file
 from posepile_torch.archive.lock import WriterLock, is_locked
 from posepile_torch.archive.manifest import read_manifest
 from posepile_torch.archive.publish import find_leftovers, remove_leftover
@@ -684,3 +685,29 @@ def test_a_forked_child_can_neither_use_nor_lock_the_archive(tmp_path):
         toys.open_writer(tmp_path).close()
     finally:
         os.kill(sleeper, signal.SIGKILL)
+
+
+def test_one_skip_may_stand_for_many_and_only_twenty_are_named(tmp_path):
+    with toys.open_writer(tmp_path) as writer:
+        toys.write_items(writer, 5)
+        writer.skip("blurred", "frame 3", count=1000)
+        for i in range(30):
+            writer.skip("blurred", f"frame {i + 10}")
+        with pytest.raises(RecordError, match="count=0"):
+            writer.skip("blurred", "frame 99", count=0)
+        path = writer.publish()
+    skipped = read_manifest(path).skipped["blurred"]
+    assert skipped.count == 1030
+    assert skipped.items[:2] == ("frame 3", "frame 10")
+    assert len(skipped.items) == 20
+
+
+def test_a_lock_that_the_caller_holds_is_used_and_left_to_them(tmp_path):
+    lock = WriterLock(lock_file(tmp_path, "toy"))
+    with toys.open_writer(tmp_path, lock=lock) as writer:
+        toys.write_items(writer, 5)
+        writer.publish()
+    with pytest.raises(ArchiveLockedError):
+        toys.open_writer(tmp_path)
+    lock.release()
+    toys.open_writer(tmp_path).close()
