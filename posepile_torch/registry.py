@@ -29,9 +29,17 @@ DISTRIBUTION = "posepile-torch"
 """Name under which the library itself is installed."""
 
 _SOURCES = {
+    "3dpw": "posepile_torch.sources.threedpw:ThreeDPW",
+    "aspset": "posepile_torch.sources.aspset:Aspset",
+    "coco": "posepile_torch.sources.coco:Coco",
+    "coco-wholebody": "posepile_torch.sources.coco:CocoWholeBody",
     "mannequin": "posepile_torch.sources.mannequin:Mannequin",
 }
 _CONVERTERS = {
+    "3dpw": "posepile_torch.converters.threedpw:ThreeDPWConverter",
+    "aspset": "posepile_torch.converters.aspset:AspsetConverter",
+    "coco": "posepile_torch.converters.coco:CocoConverter",
+    "coco-wholebody": "posepile_torch.converters.coco:CocoWholeBodyConverter",
     "mannequin": "posepile_torch.converters.mannequin:MannequinConverter",
 }
 _PROTOCOLS: dict[str, str] = {

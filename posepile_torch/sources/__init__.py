@@ -11,13 +11,36 @@ from typing import TYPE_CHECKING, Any
 from posepile_torch.sources.base import Source, Source2D, Source3D
 
 if TYPE_CHECKING:
+    from posepile_torch.sources.aspset import Aspset as Aspset
+    from posepile_torch.sources.coco import Coco as Coco
+    from posepile_torch.sources.coco import CocoWholeBody as CocoWholeBody
     from posepile_torch.sources.mannequin import Mannequin as Mannequin
     from posepile_torch.sources.posepile import PosePile2D as PosePile2D
     from posepile_torch.sources.posepile import PosePile3D as PosePile3D
+    from posepile_torch.sources.threedpw import ThreeDPW as ThreeDPW
 
-__all__ = ["Mannequin", "PosePile2D", "PosePile3D", "Source", "Source2D", "Source3D"]
+__all__ = [
+    "Aspset",
+    "Coco",
+    "CocoWholeBody",
+    "Mannequin",
+    "PosePile2D",
+    "PosePile3D",
+    "Source",
+    "Source2D",
+    "Source3D",
+    "ThreeDPW",
+]
 
-_MODULES = {"Mannequin": "mannequin", "PosePile2D": "posepile", "PosePile3D": "posepile"}
+_MODULES = {
+    "Aspset": "aspset",
+    "Coco": "coco",
+    "CocoWholeBody": "coco",
+    "Mannequin": "mannequin",
+    "PosePile2D": "posepile",
+    "PosePile3D": "posepile",
+    "ThreeDPW": "threedpw",
+}
 
 
 def __getattr__(name: str) -> Any:
