@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posepile_torch.camera import Camera
+from posepile_torch.errors import ImageError
 from posepile_torch.images import decode_jpeg, reduced_to_full, reduction_for_zoom
 from posepile_torch.transforms.families import Sampling
 
@@ -71,11 +72,23 @@ def render_by(
         sampling: Interpolation and supersampling.
         border: RGB where the stored crop does not reach.
         where: Named in errors.
+
+    Raises:
+        ImageError: If the crop cannot be decoded, or has another size.
     """
     factor = sampling.supersample
     zoom = _zoom_at_centre(homography, stored_size, size)
     reduction = reduction_for_zoom(zoom * factor)
     image = decode_jpeg(jpeg, reduction=reduction, where=where)
+    if image.shape[:2] != (-(-stored_size[1] // reduction), -(-stored_size[0] // reduction)):
+        raise ImageError(
+            f"a crop that should have {stored_size[0]}x{stored_size[1]} pixels decodes to "
+            f"{image.shape[1]}x{image.shape[0]} at 1/{reduction} of its size",
+            reason="size_mismatch",
+            where=where,
+            rule="a stored crop has the size that its record says",
+            fix="run `posepile verify` on the archive; convert it again if it is damaged",
+        )
     if reduction > 1:
         homography = homography @ reduced_to_full(reduction)
     if factor > 1:

@@ -129,9 +129,10 @@ def _shown_box(
                 rule="upper and lower body are groups of a skeleton",
                 fix="pass skeleton=, or set half_body.probability to 0",
             )
-        half = half_body_box(
-            record.box, record.joints2d, record.visible, skeleton, recipe.half_body, key
-        )
+        points = record.joints2d
+        if points is None and record.joints3d is not None and record.camera is not None:
+            points = record.camera.project(record.joints3d)
+        half = half_body_box(record.box, points, record.visible, skeleton, recipe.half_body, key)
     box = record.box if half is None else half
     may_hide = hints.single_person or not recipe.partial.only_single_person
     if recipe.partial.probability and may_hide:

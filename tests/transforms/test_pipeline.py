@@ -284,6 +284,15 @@ def test_row_49_half_bodies_need_a_skeleton():
     apply_recipe(JPEG, RECORD, recipe)  # nothing random is asked for
 
 
+def test_row_49_half_bodies_are_found_by_3d_joints_where_there_are_no_2d_ones():
+    recipe = only(half_body={"probability": 1.0})
+    record = RECORD.with_changes(joints2d=None)
+    one, other = make(recipe).camera, make(recipe, record=record).camera
+    np.testing.assert_allclose(one.K, other.K, rtol=1e-6)
+    np.testing.assert_allclose(one.R, other.R, atol=1e-6)
+    assert make(only()).camera.K[0, 0] < one.K[0, 0]
+
+
 def test_bodies_are_mirrored_only_where_the_recipe_allows_it():
     body = BodyParameters(
         model="smpl", gender="neutral", pose=np.zeros(72), betas=np.zeros(10),
@@ -372,6 +381,9 @@ def test_faults_name_the_record():
     with pytest.raises(ImageError, match="toy/0") as caught:
         apply_recipe(JPEG[: len(JPEG) // 2], RECORD, evaluation())
     assert caught.value.reason == "truncated"
+    with pytest.raises(ImageError, match="420x401") as caught:
+        apply_recipe(JPEG, RECORD.with_changes(image_size=(420, 401), camera=None), evaluation())
+    assert caught.value.reason == "size_mismatch"
     view = plan_view(RECORD, evaluation(), None)
     beyond = dataclasses.replace(view, homography=np.diag([1.0, 1.0, -1.0]))
     with pytest.raises(BoxError, match="in front"):
