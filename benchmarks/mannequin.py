@@ -55,3 +55,4 @@ MPJPE = Protocol(
     ),
     not_comparable=("any published benchmark: the data are synthetic",),
 )
+"""Every frame of the test split, pooled; what the demo prints."""

@@ -5,44 +5,63 @@ loaded by name with :func:`posepile_torch.registry.load_protocol`; ``docs/evalua
 whole way.
 """
 
-from posepile_torch.evaluate.engine import Evaluator, evaluate
-from posepile_torch.evaluate.groundtruth import GroundTruth, load_truth
-from posepile_torch.evaluate.predictions import Predictions, PredictionWriter, keys_of_ids
-from posepile_torch.evaluate.protocol import (
-    Choice,
-    Frames,
-    MetricSpec,
-    Protocol,
-    Published,
-    Switch,
-)
-from posepile_torch.evaluate.results import (
-    Cell,
-    Counts,
-    MetricValue,
-    Result,
-    SeedSummary,
-    over_seeds,
-)
+from __future__ import annotations
 
-__all__ = [
-    "Cell",
-    "Choice",
-    "Counts",
-    "Evaluator",
-    "Frames",
-    "GroundTruth",
-    "MetricSpec",
-    "MetricValue",
-    "PredictionWriter",
-    "Predictions",
-    "Protocol",
-    "Published",
-    "Result",
-    "SeedSummary",
-    "Switch",
-    "evaluate",
-    "keys_of_ids",
-    "load_truth",
-    "over_seeds",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posepile_torch.evaluate.engine import Evaluator as Evaluator
+    from posepile_torch.evaluate.engine import evaluate as evaluate
+    from posepile_torch.evaluate.groundtruth import GroundTruth as GroundTruth
+    from posepile_torch.evaluate.groundtruth import load_truth as load_truth
+    from posepile_torch.evaluate.predictions import Predictions as Predictions
+    from posepile_torch.evaluate.predictions import PredictionWriter as PredictionWriter
+    from posepile_torch.evaluate.predictions import keys_of_ids as keys_of_ids
+    from posepile_torch.evaluate.protocol import Choice as Choice
+    from posepile_torch.evaluate.protocol import Frames as Frames
+    from posepile_torch.evaluate.protocol import MetricSpec as MetricSpec
+    from posepile_torch.evaluate.protocol import Protocol as Protocol
+    from posepile_torch.evaluate.protocol import Published as Published
+    from posepile_torch.evaluate.protocol import Switch as Switch
+    from posepile_torch.evaluate.results import Cell as Cell
+    from posepile_torch.evaluate.results import Counts as Counts
+    from posepile_torch.evaluate.results import MetricValue as MetricValue
+    from posepile_torch.evaluate.results import Result as Result
+    from posepile_torch.evaluate.results import SeedSummary as SeedSummary
+    from posepile_torch.evaluate.results import over_seeds as over_seeds
+
+# Protocols are listed and explained without torch, so nothing is imported before it is used.
+_HOMES = {
+    "Cell": "results",
+    "Choice": "protocol",
+    "Counts": "results",
+    "Evaluator": "engine",
+    "Frames": "protocol",
+    "GroundTruth": "groundtruth",
+    "MetricSpec": "protocol",
+    "MetricValue": "results",
+    "PredictionWriter": "predictions",
+    "Predictions": "predictions",
+    "Protocol": "protocol",
+    "Published": "protocol",
+    "Result": "results",
+    "SeedSummary": "results",
+    "Switch": "protocol",
+    "evaluate": "engine",
+    "keys_of_ids": "predictions",
+    "load_truth": "groundtruth",
+    "over_seeds": "results",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

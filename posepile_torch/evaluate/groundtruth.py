@@ -17,12 +17,11 @@ from posepile_torch.archive import Archive, open_archive
 from posepile_torch.errors import ProtocolError
 from posepile_torch.evaluate.predictions import keys_of_ids, read_facts
 from posepile_torch.evaluate.protocol import GROUPS, Frames, Protocol, Space
-from posepile_torch.evaluate.tables import read_table
+from posepile_torch.evaluate.tables import ENDINGS, read_table
+from posepile_torch.evaluate.wording import frames_in_words
 from posepile_torch.jointmap import JointMap
 from posepile_torch.record import Record
 from posepile_torch.skeleton import Skeleton
-
-TABLE_ENDINGS = (".npz", ".json", ".parquet", ".arrow", ".feather")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -118,7 +117,7 @@ def load_truth(
         ProtocolError: If ``path`` is of another benchmark, or has nothing that is evaluated.
     """
     path = Path(path)
-    if path.suffix in TABLE_ENDINGS and path.is_file():
+    if path.suffix in ENDINGS and path.is_file():
         truth = truth_from_table(protocol, path)
     elif protocol.raw_truth is not None and not (path / "manifest.json").exists():
         reader = attribute(protocol.raw_truth)
@@ -310,26 +309,9 @@ def _check_switches(protocol: Protocol, archive: Archive) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def frames_in_words(frames: Frames) -> str:
-    """Return the rules of a selection of frames as one line."""
-    parts = [f"split {' and '.join(frames.splits)}"]
-    if frames.step > 1:
-        parts.append(f"frame number = {frames.offset} modulo {frames.step}")
-    for name in ("subjects", "cameras", "activities"):
-        if wanted := getattr(frames, name):
-            parts.append(f"{name} {', '.join(wanted)}")
-    if frames.exclude_sequences:
-        parts.append(f"without {', '.join(frames.exclude_sequences)}")
-    if frames.valid:
-        parts.append(frames.valid)
-    return "; ".join(parts)
-
-
 __all__ = [
-    "TABLE_ENDINGS",
     "GroundTruth",
     "attribute",
-    "frames_in_words",
     "load_truth",
     "truth_from_archive",
     "truth_from_table",

@@ -45,11 +45,16 @@ from posepile_torch.sample import Batch
 from posepile_torch.skeleton import Skeleton
 
 FORMAT = "posepile-predictions"
+"""What files of predictions call themselves."""
+
 FORMAT_VERSION = 1
+"""Version of the form of files of predictions."""
+
 MM_PER_UNIT = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "px": 1.0}
 """Factor from a unit to mm; pixels stay pixels."""
 
 Rules = str | RuleSet | Iterable[JointRule]
+"""Rules for mapping particular joints, see :class:`~posepile_torch.jointmap.JointMap`."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

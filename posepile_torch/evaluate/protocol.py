@@ -31,6 +31,7 @@ protocols of ``posepile_torch/registry.py`` as ``"<benchmark>/<variant>": "modul
         comparable=(Published("Somebody 2020", {"MPJPE": 51.3}, "their table 2"),),
         not_comparable=("numbers of the lifting protocol: they use every frame",),
     )
+    \"\"\"One line for the reference; every public constant has one.\"\"\"
 
 ``function`` of a metric names a function of :mod:`posepile_torch.metrics`, which documents the
 formula and its arguments; those functions of distances that have no alignment of their own (PCK,

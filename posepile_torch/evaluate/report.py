@@ -7,10 +7,9 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from posepile_torch.evaluate.groundtruth import frames_in_words
 from posepile_torch.evaluate.protocol import MetricSpec, Protocol
 from posepile_torch.evaluate.results import MetricValue, Result, SeedSummary
-from posepile_torch.evaluate.summing import order_in_words, root_in_words
+from posepile_torch.evaluate.wording import frames_in_words, order_in_words, root_in_words
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -21,6 +20,8 @@ CSV_HEADER = (
     "joints", "root", "alignment", "n_samples", "n_expected", "coverage", "on_missing",
     "library_version",
 )  # fmt: skip
+"""Columns of :func:`to_csv`."""
+
 _LATEX_SPECIAL = {
     "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",

@@ -36,8 +36,14 @@ ALIGNMENT_OF: Mapping[str, metrics.Align] = {
 """Alignment of the functions that name their own."""
 
 OF_DISTANCES = ("pck", "auc", "auc_31", "auc_real", "auc_199", "auc_199_coarse")
+"""Functions of distances that score every joint."""
+
 OF_POSES = ("cps", "cps_auc", "cps_ramp")
+"""Functions of distances that score every pose."""
+
 OF_IMAGES = ("pck_2d", "pckh", "epe", "nme", "auc_2d")
+"""Functions of keypoints in an image."""
+
 OF_TIME = (
     "mpjve",
     "acceleration_error",
@@ -49,8 +55,14 @@ OF_TIME = (
     "rte",
     "foot_sliding",
 )
+"""Functions that compare the frames of one person in one video."""
+
 OF_MESHES = ("mpvpe", "ampvpe", "pa_mpvpe", "pve_t_sc")
+"""Functions of mesh vertices."""
+
 JOINT_ERRORS = ("mpjpe", "ampjpe", "n_mpjpe", "rigid_mpjpe", "pa_mpjpe")
+"""Functions that are means of distances."""
+
 KNOWN = (
     *JOINT_ERRORS, *OF_DISTANCES, *OF_POSES, *OF_IMAGES, *OF_TIME, *OF_MESHES, "cps_area", "mpjae"
 )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,7 @@ from posepile_torch.evaluate.protocol import GROUPS, MetricSpec, Protocol, root_
 from posepile_torch.evaluate.results import Cell, Counts, MetricValue
 from posepile_torch.evaluate.scores import Joined, Scores
 from posepile_torch.evaluate.scoring import ALIGNMENT_OF
-
-_ORDERS = {
-    "pooled": "pooled",
-    "sample_mean": "mean of means per person",
-    "joint_mean": "mean of means per joint",
-}
+from posepile_torch.evaluate.wording import order_in_words, root_in_words
 
 
 def metric_value(
@@ -117,18 +111,6 @@ def _joint_cells(
     return tuple(cells)
 
 
-def root_in_words(root: Any) -> str:
-    """Return a root as a short text: a joint, a midpoint, the centroid, or none."""
-    if root is None:
-        return "none"
-    return root if isinstance(root, str) else f"midpoint of {' and '.join(root)}"
-
-
-def order_in_words(metric: MetricSpec, order: str) -> str:
-    """Return an order of averaging as a short text."""
-    return f"mean of means per {metric.over}" if order == "group_mean" else _ORDERS[order]
-
-
 def columns_of(protocol: Protocol) -> NDArray[np.intp]:
     """Return the numbers of all joints that any metric looks at."""
     names = [*(protocol.joints or ()), *root_joints(protocol.root)]
@@ -186,4 +168,4 @@ def remarks(protocol: Protocol, values: Sequence[MetricValue]) -> list[str]:
     return told
 
 
-__all__ = ["columns_of", "count", "metric_value", "order_in_words", "remarks", "root_in_words"]
+__all__ = ["columns_of", "count", "metric_value", "remarks"]

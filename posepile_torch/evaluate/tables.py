@@ -21,9 +21,12 @@ from posepile_torch.errors import PredictionError, require
 from posepile_torch.rawfiles import read_json, read_npz
 
 Columns = dict[str, NDArray[Any]]
+"""Arrays by name that share their first axis."""
+
+ENDINGS = (".npz", ".json", ".parquet", ".arrow", ".feather")
+"""Endings of files that hold a table."""
 
 _META = "meta"
-_ENDINGS = (".npz", ".json", ".parquet", ".arrow", ".feather")
 
 
 def read_table(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Columns]:
@@ -83,11 +86,11 @@ def write_table(path: str | os.PathLike[str], meta: Mapping[str, Any], columns: 
 
 
 def _ending(path: Path) -> str:
-    if path.suffix not in _ENDINGS:
+    if path.suffix not in ENDINGS:
         raise PredictionError(
             f"the ending {path.suffix!r}",
             where=path,
-            rule=f"a table ends in {', '.join(_ENDINGS)}",
+            rule=f"a table ends in {', '.join(ENDINGS)}",
             fix="convert it with Predictions(...).write('predictions.npz')",
         )
     return path.suffix
@@ -190,4 +193,4 @@ def _write_arrow(path: Path, ending: str, meta: Mapping[str, Any], columns: Colu
         require("pyarrow.feather", extra="arrow").write_feather(table, str(path))
 
 
-__all__ = ["Columns", "read_table", "write_table"]
+__all__ = ["ENDINGS", "Columns", "read_table", "write_table"]
