@@ -14,6 +14,15 @@ from posepile_torch.metrics.aggregation import (
     joint_group_means,
     over_hypotheses,
 )
+from posepile_torch.metrics.agora import (
+    AgoraEvaluator,
+    AgoraMatch,
+    AgoraPart,
+    AgoraResult,
+    AgoraRules,
+    agora_valid,
+    match_agora,
+)
 from posepile_torch.metrics.alignment import (
     Alignment,
     rigid_alignment,
@@ -40,6 +49,7 @@ from posepile_torch.metrics.choices import (
     Scale,
     Smoothing,
 )
+from posepile_torch.metrics.coco_ap import OksEvaluator, OksResult, coco_keypoint_ap
 from posepile_torch.metrics.image2d import (
     MPII_GROUPS,
     MPII_SCORED_JOINTS,
@@ -68,6 +78,8 @@ from posepile_torch.metrics.joints import (
     rigid_mpjpe,
     weighted_mpjpe,
 )
+from posepile_torch.metrics.keypoint_tables import KeypointDetections, KeypointPersons
+from posepile_torch.metrics.multiperson import MupotsEvaluator, MupotsResult, match_mupots
 from posepile_torch.metrics.oks import (
     OKS_SIGMAS,
     oks,
@@ -77,12 +89,28 @@ from posepile_torch.metrics.oks import (
     pairwise_oks,
     soft_oks_nms,
 )
+from posepile_torch.metrics.oks_matching import OksRules
+from posepile_torch.metrics.oks_sets import (
+    OKS_RULES,
+    CrowdPoseEvaluator,
+    WholeBodyEvaluator,
+    oks_rules,
+)
 from posepile_torch.metrics.orientation import (
     SMPL24_ORIENTATION_JOINTS,
     global_rotations,
     mpjae,
     rotation_angles_rad,
 )
+from posepile_torch.metrics.posetrack import (
+    POSETRACK_JOINTS,
+    FramePersons,
+    PoseTrackEvaluator,
+    PoseTrackFrame,
+    PoseTrackResult,
+    posetrack18_joints,
+)
+from posepile_torch.metrics.rescoring import ScoreMode, detection_scores
 from posepile_torch.metrics.silhouettes import (
     silhouette_iou,
     silhouette_iou_from_counts,
@@ -112,6 +140,7 @@ from posepile_torch.metrics.thresholds import (
     pck_curve,
     worst_joint,
 )
+from posepile_torch.metrics.tracking import PoseTrackTrackingEvaluator, TrackingResult
 from posepile_torch.metrics.units import PLAUSIBLE_RADIUS_MM, check_units_mm, median_joint_radius
 from posepile_torch.metrics.vertices import ampvpe, mpvpe, pa_mpvpe, part_errors, pve_t_sc
 from posepile_torch.metrics.world import (
@@ -126,31 +155,55 @@ __all__ = [
     "EMDB_STILL_JOINTS",
     "MPII_GROUPS",
     "MPII_SCORED_JOINTS",
+    "OKS_RULES",
     "OKS_SIGMAS",
     "PLAUSIBLE_RADIUS_MM",
+    "POSETRACK_JOINTS",
     "SMPL24_ORIENTATION_JOINTS",
     "SMPL_FOOT_VERTICES",
     "TDHP17_BONES",
+    "AgoraEvaluator",
+    "AgoraMatch",
+    "AgoraPart",
+    "AgoraResult",
+    "AgoraRules",
     "Align",
     "Alignment",
     "ArrayT",
     "Coverage",
+    "CrowdPoseEvaluator",
     "ExactSum",
+    "FramePersons",
     "GroupMeans",
     "Hypotheses",
     "IouReduce",
+    "KeypointDetections",
+    "KeypointPersons",
+    "MupotsEvaluator",
+    "MupotsResult",
+    "OksEvaluator",
+    "OksResult",
+    "OksRules",
     "OnMissing",
+    "PoseTrackEvaluator",
+    "PoseTrackFrame",
+    "PoseTrackResult",
+    "PoseTrackTrackingEvaluator",
     "Reduce",
     "ReduceSamples",
     "Root",
     "RunningCorrelation",
     "RunningMoments",
     "Scale",
+    "ScoreMode",
     "Smoothing",
     "Timeline",
+    "TrackingResult",
+    "WholeBodyEvaluator",
     "acceleration_error",
     "acceleration_error_mps2",
     "aggregate",
+    "agora_valid",
     "ampjpe",
     "ampvpe",
     "auc",
@@ -162,11 +215,13 @@ __all__ = [
     "bone_lengths",
     "box_norm",
     "check_units_mm",
+    "coco_keypoint_ap",
     "coverage",
     "cps",
     "cps_area",
     "cps_auc",
     "cps_ramp",
+    "detection_scores",
     "emdb_jitter",
     "epe",
     "foot_sliding",
@@ -179,6 +234,8 @@ __all__ = [
     "joint_distances",
     "joint_group_means",
     "keypoint_distances",
+    "match_agora",
+    "match_mupots",
     "median_joint_radius",
     "mpii_table",
     "mpjae",
@@ -190,6 +247,7 @@ __all__ = [
     "oks",
     "oks_matrix",
     "oks_nms",
+    "oks_rules",
     "oks_sigmas",
     "outward_bones",
     "over_hypotheses",
@@ -202,6 +260,7 @@ __all__ = [
     "pck_curve",
     "pck_curve_area",
     "pckh",
+    "posetrack18_joints",
     "pve_t_sc",
     "rescale_bones",
     "rescale_to_limb_sum",

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posepile_torch.errors import MetricError
-from posepile_torch.metrics._oks_matching import COCO_RANGES, Matches, OksRules, match
 from posepile_torch.metrics.keypoint_tables import KeypointDetections, KeypointPersons
 from posepile_torch.metrics.oks import OKS_SIGMAS
+from posepile_torch.metrics.oks_matching import COCO_RANGES, Matches, OksRules, match
 
 RECALLS = np.linspace(0, 1, 101)
 COCO_RULES = OksRules(sigmas=OKS_SIGMAS["coco_17"])
+"""Rules of the COCO keypoint evaluation."""
 SUFFIXES = {"medium": "_M", "large": "_L"}
 
 

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from posepile_torch.errors import JointCountError, MetricError, require
-from posepile_torch.metrics._oks_matching import Matches, OksRules, match
 from posepile_torch.metrics.choices import Align, OnMissing, Root
 from posepile_torch.metrics.coco_ap import COCO_RULES, summarised
 from posepile_torch.metrics.joints import joint_distances
 from posepile_torch.metrics.keypoint_tables import KeypointDetections, KeypointPersons
+from posepile_torch.metrics.oks_matching import Matches, OksRules, match
 from posepile_torch.metrics.thresholds import auc_31, auc_199, auc_real, cps, pck
 from posepile_torch.skeleton import Skeleton
 

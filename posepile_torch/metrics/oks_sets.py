@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posepile_torch.errors import MetricError, UnknownNameError
-from posepile_torch.metrics._oks_matching import COCO_RANGES, OksRules
 from posepile_torch.metrics.coco_ap import OksEvaluator, OksResult
 from posepile_torch.metrics.keypoint_tables import (
     KeypointDetections,
@@ -23,6 +22,7 @@ from posepile_torch.metrics.keypoint_tables import (
     keypoint_extent,
 )
 from posepile_torch.metrics.oks import OKS_SIGMAS
+from posepile_torch.metrics.oks_matching import COCO_RANGES, OksRules
 
 _ALL_SIZES = (("all", COCO_RANGES["all"]),)
 

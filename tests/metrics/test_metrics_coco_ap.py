@@ -10,7 +10,6 @@ from pycocotools.cocoeval import COCOeval
 
 from posepile_torch.errors import MetricError
 from posepile_torch.metrics import TDHP17_BONES, bone_lengths, rescale_to_limb_sum
-from posepile_torch.metrics._oks_matching import OksRules
 from posepile_torch.metrics.coco_ap import (
     COCO_RULES,
     KeypointDetections,
@@ -20,6 +19,7 @@ from posepile_torch.metrics.coco_ap import (
 )
 from posepile_torch.metrics.image2d import heatmap_pck, pckh
 from posepile_torch.metrics.oks import OKS_SIGMAS
+from posepile_torch.metrics.oks_matching import OksRules
 
 NAMES = ("AP", "AP50", "AP75", "AP_M", "AP_L", "AR", "AR50", "AR75", "AR_M", "AR_L")
 SIGMAS = np.array(OKS_SIGMAS["coco_17"])

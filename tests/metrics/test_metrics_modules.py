@@ -1,8 +1,10 @@
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -302,3 +304,11 @@ def test_two_ranks_agree_with_one_process_to_the_last_bit(tmp_path):
         assert {k: float(v) for k, v in found.items()} == {
             k: float(v) for k, v in expected.items()
         }
+
+
+def test_the_examples_of_the_docs_run():
+    page = Path(__file__).parents[2] / "docs" / "evaluators.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 6
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), {})

@@ -23,6 +23,7 @@ COCO_RANGES: Mapping[str, tuple[float, float]] = {
     "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, 1e10),
 }
+"""Size ranges of COCO, in px², both ends included."""
 BOX_SHARE = 0.53  # of the box is taken by a person on average (CrowdPose, AI Challenger)
 PAIR_VALUES = 1 << 18  # keypoints compared at once: the arrays of a step stay in the cache
 
