@@ -41,6 +41,8 @@ docs: install
 perf: install
 	$(BIN)/python perf/index_scale.py
 	$(BIN)/python perf/transforms.py
+	$(BIN)/python perf/metrics.py
+	$(BIN)/python perf/coco_ap.py
 
 wheel: install
 	$(BIN)/python -m build --wheel --outdir dist

@@ -107,7 +107,7 @@ def run_tour(
     tell("verified every checksum, image and joint of it")
     datasets = _splits(archives)
     sheet = out / "samples.png"
-    picture = sample_sheet(datasets["train"], count=24, columns=6, enlarge=1)
+    picture = sample_sheet(datasets["train"], count=18, columns=6, enlarge=2)
     write_png(sheet, picture)
     root = datasets["train"].skeleton.index(ROOT_JOINT)
     network, log = train(
