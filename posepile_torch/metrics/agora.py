@@ -239,9 +239,13 @@ class AgoraEvaluator:
             groups: ``[G]`` a label per annotated person for breakdowns, such as ``"kid"`` or a
                 bin of occlusion.
         """
-        self._remember({image})
         match = match_agora(pred2d, gt2d, valid, self.rules)
         person = np.flatnonzero(match.prediction >= 0)
+        errors = {
+            measure: part.errors_mm(match.prediction[person], person) if len(person) else None
+            for measure, part in parts.items()
+        }
+        self._remember({image})
         self._counts += [len(person), match.n_false_positives, match.missed.sum()]
         labels = None if groups is None else np.asarray(groups)
         if labels is not None:
@@ -249,15 +253,14 @@ class AgoraEvaluator:
                 mine = labels == label
                 found = self._found.setdefault(label, np.zeros(2, dtype=np.int64))
                 found += [mine[person].sum(), (mine & match.missed).sum()]
-        for measure, part in parts.items():
+        for measure, found_mm in errors.items():
             moments = self._moments(measure, None)
-            if not len(person):
+            if found_mm is None:
                 continue
-            errors = part.errors_mm(match.prediction[person], person)
-            moments.update(errors)
+            moments.update(found_mm)
             if labels is not None:
                 for label in np.unique(labels[person]).tolist():
-                    self._moments(measure, label).update(errors[labels[person] == label])
+                    self._moments(measure, label).update(found_mm[labels[person] == label])
         return match
 
     def merge(self, other: AgoraEvaluator) -> None:

@@ -9,6 +9,7 @@ itself does not need torchmetrics.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,6 +53,9 @@ class JointMetric(Metric):  # type: ignore[misc]
         per_joint: Whether to return the mean of each joint.
         joint_groups: Group → joint names, pooled.
         sample_groups: Labels that samples may have, such as activities.
+        settings: What else makes this metric differ from others of its name. A
+            ``MetricCollection`` shares the states of metrics that agree on the first batch; the
+            settings are a state, too, and keep apart what only happens to agree.
         options: Those of ``torchmetrics.Metric``.
     """
 
@@ -69,6 +73,7 @@ class JointMetric(Metric):  # type: ignore[misc]
         per_joint: bool = False,
         joint_groups: Mapping[str, Sequence[str]] | None = None,
         sample_groups: Sequence[str] = (),
+        settings: Sequence[object] = (),
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -86,6 +91,8 @@ class JointMetric(Metric):  # type: ignore[misc]
         shape = (max(1, len(self.sample_groups)), self._columns())
         for state in ("coarse", "fine", "count"):
             self.add_state(state, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+        chosen = (type(self).__name__, skeleton.digest, align, self.root, self.indices, on_missing)
+        self.add_state("settings", _fingerprint(chosen, settings), dist_reduce_fx="max")
         self.add_state("missing", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(
@@ -112,15 +119,14 @@ class JointMetric(Metric):  # type: ignore[misc]
             align=self.align,
             root=self.root,
             mask=mask,
-            on_missing=self.on_missing,
+            # Infinity marks what is missing; skipping it comes after counting it.
+            on_missing="error" if self.on_missing == "error" else "count_as_wrong",
         )[:, self.indices]
-        self._add(self._values(distances), self._rows(groups, len(gt)))
-        lost = torch.isinf(distances)
+        missing = torch.isinf(distances)
         if self.on_missing == "skip":
-            valid = torch.isfinite(gt).all(-1)
-            valid = valid if mask is None else valid & mask
-            lost = (valid & ~torch.isfinite(pred).all(-1))[:, self.indices]
-        self.missing += lost.sum()
+            distances = distances.masked_fill(missing, torch.nan)
+        self._add(self._values(distances), self._rows(groups, len(gt)))
+        self.missing += missing.sum()
 
     def compute(self) -> Any:
         """Return the mean, or all means; see the class."""
@@ -258,7 +264,8 @@ class PCK3D(JointMetric):
         **options: Any,
     ) -> None:
         chosen = {"name": f"pck_{threshold_mm:g}", "on_missing": "count_as_wrong"}
-        super().__init__(skeleton, align=align, **chosen | options)
+        settings = (threshold_mm, strict)
+        super().__init__(skeleton, align=align, settings=settings, **chosen | options)
         self.threshold_mm, self.strict = threshold_mm, strict
 
     def _values(self, distances: Tensor) -> Tensor:
@@ -294,7 +301,8 @@ class AUC3D(JointMetric):
             )
         name = f"auc_real_{limit_mm:g}" if kind == "real" else f"auc_{kind}"
         chosen = {"name": name, "on_missing": "count_as_wrong"}
-        super().__init__(skeleton, align=align, **chosen | options)
+        settings = (kind, limit_mm)
+        super().__init__(skeleton, align=align, settings=settings, **chosen | options)
         self.kind, self.limit_mm = kind, limit_mm
 
     def _values(self, distances: Tensor) -> Tensor:
@@ -333,7 +341,8 @@ class CPS(JointMetric):
                 fix="use PCK3D for values per joint",
             )
         chosen = {"name": f"cps_{threshold_mm:g}", "on_missing": "count_as_wrong"}
-        super().__init__(skeleton, align=align, **chosen | options)
+        settings = (threshold_mm, strict)
+        super().__init__(skeleton, align=align, settings=settings, **chosen | options)
         self.threshold_mm, self.strict = threshold_mm, strict
 
     def _columns(self) -> int:
@@ -362,6 +371,7 @@ class OksAP(Metric):  # type: ignore[misc]
         self.rules = rules
         for state in ("image", "positives", "row_image", "rank", "score", "hit", "skipped"):
             self.add_state(state, [], dist_reduce_fx="cat")
+        self.add_state("settings", _fingerprint(rules), dist_reduce_fx="max")
 
     def update(self, persons: KeypointPersons, detections: KeypointDetections) -> None:
         """Take in a batch of images, each with all its persons and detections.
@@ -408,6 +418,11 @@ class OksAP(Metric):  # type: ignore[misc]
         if isinstance(value, Tensor):  # after a synchronisation
             return value.cpu().numpy()
         return torch.cat(value).cpu().numpy() if value else None
+
+
+def _fingerprint(*settings: object) -> Tensor:
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16).digest()
+    return torch.tensor(list(digest), dtype=torch.int64)
 
 
 def _root(skeleton: Skeleton, root: str | Sequence[str] | None) -> Root:

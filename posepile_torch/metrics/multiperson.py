@@ -112,6 +112,7 @@ class MupotsResult:
 @dataclass(eq=False)
 class _Tally:
     n_annotated: int = 0
+    frames: set[Hashable] = field(default_factory=set)
     scores: RunningMoments = field(default_factory=lambda: RunningMoments(len(MUPOTS_SCORES)))
 
 
@@ -141,6 +142,7 @@ class MupotsEvaluator:
     def update(
         self,
         sequence: Hashable,
+        frame: Hashable,
         *,
         pred3d: NDArray[np.float64],
         gt3d: NDArray[np.float64],
@@ -151,6 +153,7 @@ class MupotsEvaluator:
 
         Args:
             sequence: Key of the sequence.
+            frame: Key of the frame in its sequence; a frame is given once.
             pred3d: ``[P, 17, 3]`` mm in camera space, in the joint order of MPI-INF-3DHP tests.
             gt3d: ``[G, 17, 3]`` mm: all annotated people of a valid frame.
             pred2d: ``[P, 17, 2]`` px.
@@ -165,11 +168,13 @@ class MupotsEvaluator:
                 rule="every person has a 2D and a 3D pose",
             )
         matched = match_mupots(pred2d, gt2d)
-        tally = self._sequences.setdefault(sequence, _Tally())
-        tally.n_annotated += len(gt)
         found = np.flatnonzero(matched >= 0)
-        if len(found):
-            tally.scores.update(self._scores(pred[matched[found]], gt[found]))
+        scores = self._scores(pred[matched[found]], gt[found]) if len(found) else None
+        tally = self._sequences.setdefault(sequence, _Tally())
+        _remember(tally.frames, {frame}, sequence)
+        tally.n_annotated += len(gt)
+        if scores is not None:
+            tally.scores.update(scores)
         return matched
 
     def merge(self, other: MupotsEvaluator) -> None:
@@ -182,6 +187,7 @@ class MupotsEvaluator:
             )
         for sequence, theirs in other._sequences.items():
             tally = self._sequences.setdefault(sequence, _Tally())
+            _remember(tally.frames, theirs.frames, sequence)
             tally.n_annotated += theirs.n_annotated
             tally.scores.merge(theirs.scores)
 
@@ -223,6 +229,17 @@ class MupotsEvaluator:
         columns = [pck(scored, 150, strict=True, reduce="sample"), auc_31(scored, reduce="sample")]
         columns += [aggregate(distances[:, list(j)], "sample") for j in _SETS.values()]
         return np.stack(columns, axis=1)
+
+
+def _remember(seen: set[Hashable], frames: set[Hashable], sequence: Hashable) -> None:
+    again = seen & frames
+    if again:
+        raise MetricError(
+            f"frame {next(iter(again))!r} of sequence {sequence!r} was given twice",
+            where="MupotsEvaluator",
+            rule="a frame is given once, with all its people and predictions",
+        )
+    seen |= frames
 
 
 def _people(joints: NDArray[np.float64], dims: int, where: str) -> NDArray[np.float64]:

@@ -91,11 +91,11 @@ class PoseTrackTrackingEvaluator:
             sequence: Its key.
             frames: All frames in order of time, with track ids on both sides.
         """
-        self._remember({sequence})
         cleaned = [kept for frame in frames if (kept := frame.cleaned()) is not None]
         for number, frame in enumerate(cleaned):
             for people in (frame.persons, frame.predictions):
                 _check_tracks(people, f"sequence {sequence!r}, annotated frame {number}")
+        self._remember({sequence})
         if self.poseval_quirks:
             cleaned = cleaned[:-1]
         last: list[dict[int, int]] = [{} for _ in range(15)]

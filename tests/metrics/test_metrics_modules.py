@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchmetrics import MetricCollection
 
 from posepile_torch.errors import JointCountError, MetricError
 from posepile_torch.metrics import (
@@ -168,6 +169,30 @@ def test_missing_predictions_are_counted_under_every_policy():
         ).compute()
         assert int(found["mpjpe_mm/n_missing"]) == 1
         assert int(found["mpjpe_mm/n_evaluated"]) == int(mask.sum()) - 1
+
+
+def test_skipped_joints_of_a_sample_without_root_count_as_missing():
+    pred, gt, _ = poses()
+    pred[3, 0] = torch.nan
+    metric = MPJPE(SKELETON, root="pelv", on_missing="skip", per_joint=True)
+    found = filled(metric, pred, gt).compute()
+    kept = torch.arange(len(gt)) != 3
+    assert float(found["mpjpe_mm"]) == pytest.approx(float(mpjpe(pred[kept], gt[kept], root=0)))
+    assert int(found["mpjpe_mm/n_missing"]) == 6
+
+
+def test_metrics_that_agree_at_first_do_not_share_states_in_a_collection():
+    pred, gt, _ = poses()
+    collection = MetricCollection(
+        {
+            str(mm): PCK3D(SKELETON, threshold_mm=mm, strict=True, root="pelv")
+            for mm in (50, 100, 150)
+        }
+    )
+    collection.update(gt + torch.randn(gt.shape, dtype=torch.float64) * 1e5, gt)  # all wrong
+    collection.update(pred, gt)
+    found = {name: float(value) for name, value in collection.compute().items()}
+    assert found["50"] < found["100"] < found["150"]
 
 
 def test_reset_forward_and_nothing_seen():

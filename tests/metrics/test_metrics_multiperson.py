@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,10 +27,14 @@ def moved(pose, x, y=0.0):
     return pose + shift
 
 
+FRAMES = itertools.count()
+
+
 def one_frame(evaluator, sequence, people, predictions):
     """People and predictions are (x in px, error in mm); all have the same body."""
     evaluator.update(
         sequence,
+        next(FRAMES),
         gt3d=np.array([BODY for _ in people]),
         gt2d=np.array([moved(BODY2D, x) for x in people]),
         pred3d=np.array([BODY + [e, 0, 0] for _, e in predictions]),
@@ -86,7 +92,7 @@ def test_capability_row_95_a_missed_person_lowers_all_only():
     for rescale, error in ((True, 0.0), (False, None)):
         evaluator = MupotsEvaluator(align="root", rescale=rescale)
         evaluator.update(
-            "TS1", gt3d=BODY[None], gt2d=BODY2D[None], pred3d=short[None], pred2d=BODY2D[None]
+            "TS1", 0, gt3d=BODY[None], gt2d=BODY2D[None], pred3d=short[None], pred2d=BODY2D[None]
         )
         found = evaluator.compute().matched["mpjpe_17_mm"]
         if rescale:
@@ -130,7 +136,7 @@ def test_root_relative_errors_subtract_the_pelvis_and_150_mm_is_wrong():
         evaluator = MupotsEvaluator(align="absolute", rescale=False)
         flat = np.zeros((1, 17, 3))
         evaluator.update(
-            "a", gt3d=flat, pred3d=flat + [error, 0, 0], gt2d=BODY2D[None], pred2d=BODY2D[None]
+            "a", 0, gt3d=flat, pred3d=flat + [error, 0, 0], gt2d=BODY2D[None], pred2d=BODY2D[None]
         )
         assert evaluator.compute().matched["pck_150"] == percent
 
@@ -164,10 +170,13 @@ def test_bad_mupots_input_is_named():
         MupotsEvaluator(align="pelvis", rescale=False)
     with pytest.raises(MetricError, match="different variants"):
         evaluator.merge(MupotsEvaluator(align="root", rescale=True))
+    one_frame(evaluator, "a", [0], [(0, 10)])
+    with pytest.raises(MetricError, match="of sequence 'a' was given twice"):
+        evaluator.merge(evaluator)
     with pytest.raises(MetricError, match="people, 17, 3"):
-        evaluator.update("a", gt3d=BODY, gt2d=BODY2D, pred3d=BODY, pred2d=BODY2D)
+        evaluator.update("a", 0, gt3d=BODY, gt2d=BODY2D, pred3d=BODY, pred2d=BODY2D)
     with pytest.raises(MetricError, match="a 2D and a 3D pose"):
-        evaluator.update("a", gt3d=BODY[None], gt2d=[], pred3d=BODY[None], pred2d=BODY2D[None])
+        evaluator.update("a", 0, gt3d=BODY[None], gt2d=[], pred3d=BODY[None], pred2d=BODY2D[None])
 
 
 PERSON = np.random.default_rng(1).uniform(0, 200, (24, 2))
