@@ -25,6 +25,7 @@ IMAGES = "images.barecat"
 ANNOTATIONS = "annotations.barecat"
 CONTAINERS = (ANNOTATIONS, IMAGES)
 
+#: Hidden folders: an archive under construction, and the parts of an unfinished conversion.
 BUILDING_PREFIX = ".building-"
 CONVERTING_PREFIX = ".converting-"
 

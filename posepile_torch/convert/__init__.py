@@ -4,9 +4,11 @@ Needs the ``convert`` extra; nothing that trains imports it.
 """
 
 from posepile_torch.convert.base import (
+    ArchiveMember,
     Converter,
     EncodedImage,
     FileImage,
+    Hdf5Image,
     ImageRef,
     RawFrame,
     RawPerson,
@@ -16,9 +18,11 @@ from posepile_torch.convert.base import (
 from posepile_torch.convert.plan import Plan
 
 __all__ = [
+    "ArchiveMember",
     "Converter",
     "EncodedImage",
     "FileImage",
+    "Hdf5Image",
     "ImageRef",
     "Plan",
     "RawFrame",

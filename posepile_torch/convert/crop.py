@@ -8,6 +8,7 @@ and joins the raw pixels to the stored ones by one resampling in linear light.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -17,38 +18,60 @@ from numpy.typing import NDArray
 from posepile_torch import boxes
 from posepile_torch.camera import Camera
 from posepile_torch.convert.plan import Plan
+from posepile_torch.convert.resample import Resampling
 from posepile_torch.masks import Mask
-from posepile_torch.warping import reproject_image, reproject_mask
 
 
 @dataclass(frozen=True, eq=False)
 class CropGeometry:
-    """Where a stored crop looks.
+    """Where a stored image looks.
 
     Attributes:
         raw: Camera of the raw image; a stand-in for 2D data that has none.
-        stored: Camera of the stored crop: pinhole, no lens.
-        box: The person's box in pixels of the stored crop.
+        stored: Camera of the stored image: pinhole, no lens.
+        box: The person's box in pixels of the stored image.
     """
 
     raw: Camera
     stored: Camera
     box: NDArray[np.float64]
 
-    def image(self, raw_image: NDArray[np.uint8], *, supersample: int) -> NDArray[np.uint8]:
-        """Resample the raw image to the stored crop, in linear light."""
-        return reproject_image(
-            raw_image, self.raw, self.stored, linear_light=True, supersample=supersample
-        )
+    @property
+    def keeps_pixels(self) -> bool:
+        """Whether the stored image is the raw one, pixel by pixel."""
+        return self.raw == self.stored
+
+    @functools.cached_property
+    def resampling(self) -> Resampling:
+        """Where the pixels come from; worked out when first needed."""
+        return _resampling(self.raw, self.stored)
+
+    def image(self, raw_image: NDArray[np.uint8], *, reduction: int = 1) -> NDArray[np.uint8]:
+        """Resample the raw image, in linear light.
+
+        Args:
+            raw_image: RGB uint8, of full size or as a JPEG decoder reduces it.
+            reduction: By how much it is reduced.
+        """
+        if self.keeps_pixels and reduction == 1:
+            return raw_image
+        return self.resampling.image(raw_image, reduction=reduction)
 
     def mask(self, raw_mask: Mask) -> Mask:
         """Send a mask of the raw image through the same resampling."""
-        return reproject_mask(raw_mask, self.raw, self.stored)
+        if self.keeps_pixels and raw_mask.size == self.raw.size:
+            return raw_mask
+        return self.resampling.mask(raw_mask)
 
     def points(self, raw_px: NDArray[np.float64]) -> NDArray[np.float64]:
         """Send pixels of the raw image (``[..., 2]``) to pixels of the stored crop."""
         rays = self.raw.back_project(raw_px)
         return self.stored.project_camera(rays @ (self.stored.R @ self.raw.R.T).T)
+
+
+@functools.lru_cache(maxsize=2)  # people of a whole frame, and frames of one camera, share it
+def _resampling(raw: Camera, stored: Camera) -> Resampling:
+    return Resampling(raw, stored)
 
 
 # Further off the optical axis, pixels of a pinhole image grow without bound.
@@ -91,9 +114,38 @@ def plan_crop(
     scale = min(plan.upscaling_limit, plan.training_side_px * plan.oversampling / long_side)
     window = turned.cropped(boxes.to_pixels(area))
     stored = window.resized(
-        (max(1, round(scale * window.size[0])), max(1, round(scale * window.size[1])))
+        (_at_least_one(scale * window.size[0]), _at_least_one(scale * window.size[1]))
     )
     return CropGeometry(raw=raw, stored=stored, box=boxes.reprojected(person, turned, stored))
+
+
+def plan_frame(
+    camera: Camera | None, size: tuple[int, int], box: NDArray[np.float64], plan: Plan
+) -> CropGeometry:
+    """Choose the stored camera for a whole frame; it is the same for everybody in it.
+
+    The lens is taken off and the frame shrunk to the plan's ``full_frame_side_px``; a frame that
+    needs neither keeps its pixels.
+
+    Args:
+        camera: Camera of the raw image, or None for 2D data without calibration.
+        size: ``(width, height)`` of the raw image.
+        box: A person's ``[x, y, w, h]`` in raw pixels.
+        plan: The numbers of the conversion.
+    """
+    raw = stand_in_camera(size) if camera is None else camera
+    stored = raw.undistorted()
+    shrink = max(size) / plan.full_frame_side_px if plan.full_frame_side_px else 1.0
+    if shrink > 1:
+        stored = stored.resized((_at_least_one(size[0] / shrink), _at_least_one(size[1] / shrink)))
+    if raw.is_pinhole and shrink <= 1:
+        return CropGeometry(raw=raw, stored=raw, box=box)
+    moved = boxes.clipped(boxes.reprojected(box, raw, stored), stored.size)
+    return CropGeometry(raw=raw, stored=stored, box=moved)
+
+
+def _at_least_one(pixels: float) -> int:
+    return max(1, round(pixels))
 
 
 def _roll_proof_side(box: NDArray[np.float64], angle_rad: float) -> float:

@@ -29,8 +29,10 @@ class Plan:
         training_side_px: Side of the training image the crop is made for.
         oversampling: Stored pixels per training pixel, along the box's long side.
         upscaling_limit: The raw image is never enlarged by more than this factor.
-        supersample: Sub-pixels per stored pixel and axis while resampling.
         jpeg_quality: Quality of the stored crops, 1..100, with 4:2:0 chroma.
+        full_frame: Store the whole frame once, with the lens taken off, instead of a crop for
+            each person; the rooms above and the side do not matter then.
+        full_frame_side_px: Longer side to which whole frames are shrunk; 0 keeps their size.
         min_joints_in_image: A person with fewer known joints inside the image is skipped.
         min_box_side_px: A person whose box is smaller than this after clipping is skipped.
         precision: How exactly the coordinates are stored.
@@ -44,8 +46,9 @@ class Plan:
     training_side_px: int = 256
     oversampling: float = 1.5
     upscaling_limit: float = 1.2
-    supersample: int = 2
     jpeg_quality: int = 95
+    full_frame: bool = False
+    full_frame_side_px: int = 0
     min_joints_in_image: int = 1
     min_box_side_px: float = 8.0
     precision: Precision = field(default_factory=Precision)
@@ -59,7 +62,6 @@ class Plan:
             "training_side_px",
             "oversampling",
             "upscaling_limit",
-            "supersample",
             "min_box_side_px",
         ):
             value = getattr(self, name)
@@ -69,6 +71,8 @@ class Plan:
             self._refuse("roll_room_rad", self.roll_room_rad, "an angle in 0..pi/2")
         if not 1 <= self.jpeg_quality <= 100:
             self._refuse("jpeg_quality", self.jpeg_quality, "a quality in 1..100")
+        if not 0 <= self.full_frame_side_px <= 65500:
+            self._refuse("full_frame_side_px", self.full_frame_side_px, "0, or 1..65500")
         if self.min_joints_in_image < 0:
             self._refuse("min_joints_in_image", self.min_joints_in_image, "0 or more")
 

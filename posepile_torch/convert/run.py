@@ -1,72 +1,47 @@
 """The whole conversion: units into parts, parts into one published archive.
 
 Every unit becomes a part in a working folder beside the archive. A rerun validates the parts it
-finds, skips their units, and converts the rest; when all parts are there they are merged in the
-order of the units and the archive is published. A killed run loses at most the unit in work.
+finds, skips their units, and converts the rest; when all parts are there they are put together in
+the order of the units and the archive is published. A killed run loses at most the units in work.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import os
-import shutil
+import pickle
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from posepile_torch.archive import ArchiveHeader, ArchiveWriter
-from posepile_torch.convert.base import Converter, Unit
-from posepile_torch.convert.part import (
-    IMAGE,
-    RECORD,
-    DamagedPartError,
-    UnitReport,
-    iter_part,
-    read_report,
+from posepile_torch.archive import ArchiveHeader
+from posepile_torch.archive.layout import converting_folder, lock_file
+from posepile_torch.archive.lock import WriterLock
+from posepile_torch.archive.manifest import read_manifest
+from posepile_torch.archive.publish import check_target, finish_interrupted_publish
+from posepile_torch.archive.storage import storage_errors
+from posepile_torch.convert.assemble import (
+    Assembly,
+    header_of,
+    merged_units,
+    published_manifest,
+    write_quarantine_list,
 )
+from posepile_torch.convert.base import Converter, Unit
+from posepile_torch.convert.executors import ExecutorChoice
+from posepile_torch.convert.job import Job
+from posepile_torch.convert.photometric import marked_as_applied
 from posepile_torch.convert.plan import Plan
-from posepile_torch.convert.unit import convert_unit, fingerprint
-from posepile_torch.errors import ConversionError, PosepileError, ResumeError
-from posepile_torch.keys import is_key
-from posepile_torch.raw_layout import RawKind
-from posepile_torch.record import decode_record
-
-Progress = Callable[["UnitReport | None", int, int], None]
-"""Called after each unit with its report (None if it failed), units done and units in all."""
-
-
-@dataclass(frozen=True)
-class ConversionReport:
-    """What a conversion did.
-
-    Attributes:
-        archive: The published archive; None if units failed.
-        units: Units in all.
-        reused: Units whose finished part was found and kept.
-        frames: Frames parsed.
-        images: Images stored.
-        records: Records stored.
-        skipped: Reason to count.
-        failed: Unit to error message.
-    """
-
-    archive: Path | None
-    units: int
-    reused: int
-    frames: int
-    images: int
-    records: int
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    failed: Mapping[str, str] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON values."""
-        archive = None if self.archive is None else str(self.archive)
-        return dataclasses.asdict(self) | {"archive": archive}
+from posepile_torch.convert.report import ConversionProgress, ConversionReport, Progress
+from posepile_torch.convert.schedule import Schedule
+from posepile_torch.convert.selection import Selection, selected_units
+from posepile_torch.convert.space import SpaceWatch
+from posepile_torch.convert.unit import PIPELINE_VERSION, fingerprint
+from posepile_torch.convert.worker import Task, UnitOutcome, finished_report, part_path
+from posepile_torch.errors import ConversionError, StorageError
+from posepile_torch.keys import check_archive_path
+from posepile_torch.quarantine import LIMIT_SHARE, QuarantineList
+from posepile_torch.record import SPLITS
 
 
 def convert(
@@ -74,224 +49,344 @@ def convert(
     out: Path | str,
     *,
     plan: Plan | None = None,
+    executor: ExecutorChoice | str = "inline",
+    jobs: int = 1,
     limit: int | None = None,
+    only: Iterable[str] = (),
     restart: bool = False,
     force_unlock: bool = False,
-    progress: Progress | None = None,
+    keep_parts: bool = False,
+    skip_failed: bool = False,
+    max_quarantined: float = LIMIT_SHARE,
+    check_space: bool = True,
+    is_stopped: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda _: None,
 ) -> ConversionReport:
-    """Convert a source, in this process, and publish its archive.
+    """Convert a source and publish its archive.
 
     A unit that fails is reported and the others go on; the archive is published only when every
-    unit has its part, so a rerun finishes the work.
+    unit has its part, so a rerun finishes the work. The result does not depend on the executor,
+    on the number of jobs, or on where earlier runs were interrupted.
 
     Args:
         converter: Reads the raw files.
         out: Folder of archives; ``out/<name>`` appears when the archive is whole.
         plan: The numbers of the conversion; the converter's own by default.
-        limit: Convert only this many units, for a first look; they are published as an archive.
+        executor: Where units are converted, as a choice or by its kind.
+        jobs: Units at a time, where ``executor`` is a kind.
+        limit: Convert only this many units, for a first look; they are published as an archive
+            whose manifest says so.
+        only: Convert only units whose names match one of these patterns, likewise.
         restart: Throw finished parts of an earlier run away.
         force_unlock: Take over the lock of a run that cannot be shown to be dead.
+        keep_parts: Leave the parts there after publishing, for another selection of units.
+        skip_failed: Publish without the units that failed; the manifest names them.
+        max_quarantined: Largest share of raw images that may be unusable.
+        check_space: Refuse at once when the archive will not fit on the disk.
+        is_stopped: Asked often; when it says so, what has begun is finished, and a state is left
+            behind from which the next call goes on.
         progress: Called after every unit.
 
     Raises:
-        ResumeError: If finished parts were made by other code or with other choices.
-        ConversionError: If there are no units, or unit names are not usable.
+        ArchiveLockedError: If another process is converting or writing this archive.
+        ResumeError: If finished parts were made by other code, from other raw files or with other
+            choices; the message says which.
+        ConversionError: If there are no units, unit names are not usable, raw files change while
+            they are read, or too many images cannot be used.
+        StorageError: If the disk refuses a write, or the archive will not fit on it.
     """
-    plan = plan or converter.plan
-    units = _checked_units(list(_limited(converter.units(), limit)), converter)
-    folder = Path(out) / f".converting-{converter.source.card.name}"
-    if restart and folder.exists():
-        shutil.rmtree(folder)
-    _begin(folder, converter, plan)
-    reports: dict[str, UnitReport] = {}
-    failed: dict[str, str] = {}
-    reused = 0
-    for unit in units:
-        part = part_path(folder, unit)
-        report = _finished(part)
-        reused += report is not None
-        if report is None:
-            try:
-                report = convert_unit(converter, unit, plan, part)
-            except PosepileError as error:
-                failed[unit.name] = str(error)
-        if report is not None:
-            reports[unit.name] = report
-        if progress is not None:
-            progress(report, len(reports) + len(failed), len(units))
-    archive = None
-    if not failed:
-        header = _header(converter, plan, units)
-        archive = merge(
-            folder, Path(out), header, units, reports, force_unlock=force_unlock, restart=restart
-        )
-        shutil.rmtree(folder)
-    skipped: Counter[str] = Counter()
-    for report in reports.values():
-        skipped.update(report.skipped)
-    return ConversionReport(
-        archive=archive,
-        units=len(units),
-        reused=reused,
-        frames=sum(report.frames for report in reports.values()),
-        images=sum(report.images for report in reports.values()),
-        records=sum(report.records for report in reports.values()),
-        skipped=dict(skipped),
-        failed=failed,
-    )
-
-
-def merge(
-    folder: Path,
-    out: Path,
-    header: ArchiveHeader,
-    units: Sequence[Unit],
-    reports: Mapping[str, UnitReport],
-    *,
-    force_unlock: bool = False,
-    restart: bool = False,
-) -> Path:
-    """Write all parts, in the order of the units, into one archive and publish it.
-
-    Counts are derived again from what is written. An interrupted merge is resumed behind the
-    last unit that is safely on disk.
-
-    Args:
-        folder: Working folder that holds the parts.
-        out: Folder of archives.
-        header: What is known of the archive before its first record.
-        units: The units, in order.
-        reports: Their reports, for what was skipped.
-        force_unlock: Take over the lock of a dead writer.
-        restart: Do not resume an interrupted merge.
-    """
-    with ArchiveWriter(
-        out, header.source, header=header, force_unlock=force_unlock, restart=restart
-    ) as writer:
-        done = 0 if writer.resumed_state is None else int(writer.resumed_state["units"])
-        for index, unit in enumerate(units[done:], start=done):
-            for kind, key, data in iter_part(part_path(folder, unit)):
-                if kind == IMAGE:
-                    writer.add_image(key, data)
-                elif kind == RECORD:
-                    writer.add(decode_record(data, where=f"part of {unit.name}: {key}"))
-            for reason, item in _skipped_items(reports[unit.name]):
-                writer.skip(reason, item)
-            writer.end_unit(unit.name)
-            writer.checkpoint({"units": index + 1})
-        return writer.publish()
-
-
-def part_path(folder: Path, unit: Unit) -> Path:
-    """Return the file of a unit's part; names of units may be longer than file names can be."""
-    digest = hashlib.sha256(unit.name.encode()).hexdigest()[:20]
-    return folder / "parts" / f"{digest}.part"
-
-
-def _limited(units: Iterator[Unit], limit: int | None) -> Iterator[Unit]:
-    for count, unit in enumerate(units):
-        if limit is not None and count >= limit:
-            return
-        yield unit
-
-
-def _checked_units(units: list[Unit], converter: Converter) -> list[Unit]:
-    where = f"units of {converter.source.card.name}"
-    if not units:
-        raise ConversionError(
-            "there is nothing to convert",
-            where=converter.root,
-            rule="a raw folder holds at least one unit",
-            fix=f"compare it with the layout of `posepile info {converter.source.card.name}`",
-        )
-    again = [name for name, count in Counter(unit.name for unit in units).items() if count > 1]
-    if again:
-        raise ConversionError(f"unit {again[0]!r} is listed twice", where=where)
-    for unit in units:
-        if not is_key(unit.name):
-            raise ConversionError(
-                f"unit name {unit.name!r}",
-                where=where,
-                rule="a unit name is a relative path without '.', '..' or backslash, in NFC",
-            )
-    return units
-
-
-def _begin(folder: Path, converter: Converter, plan: Plan) -> None:
-    """Make the working folder, or check that it was begun by the same code and choices."""
-    job = folder / "job.json"
-    wanted = {
-        "source": converter.source.card.name,
-        "card": converter.source.card.digest,
-        "converter": converter.version,
-        "plan": plan.to_dict(),
-        "fingerprint": fingerprint(converter, plan),
-    }
-    if not job.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = job.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(wanted, indent=1, sort_keys=True))
-        temporary.replace(job)
-        return
-    begun = json.loads(job.read_text())
-    if begun["fingerprint"] != wanted["fingerprint"]:
-        changed = [key for key in wanted if begun.get(key) != wanted[key] and key != "fingerprint"]
-        raise ResumeError(
-            f"an unfinished conversion was begun with another {' and '.join(changed)}",
-            where=folder,
-            rule="all parts of an archive are made by one version with one plan",
-            fix="repeat the earlier options to finish it, or start over with --restart",
-        )
-
-
-def _finished(part: Path) -> UnitReport | None:
+    root = check_archive_path(out)
+    name = converter.source.card.name
+    check_target(root, name)
+    with storage_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+    lock = WriterLock(lock_file(root, name), force=force_unlock)
     try:
-        return read_report(part) if part.exists() else None
-    except DamagedPartError:
-        part.unlink()
-        return None
+        run = _Run(
+            converter,
+            root,
+            plan or converter.plan,
+            executor if isinstance(executor, ExecutorChoice) else _choice(executor, jobs),
+            Selection(limit=limit, only=tuple(only)),
+            lock,
+            keep_parts=keep_parts,
+            skip_failed=skip_failed,
+            max_quarantined=max_quarantined,
+            check_space=check_space,
+            is_stopped=is_stopped,
+            progress=progress,
+        )
+        return run.run(restart)
+    finally:
+        lock.release()
 
 
-def _skipped_items(report: UnitReport) -> Iterator[tuple[str, str]]:
-    for reason, count in report.skipped.items():
-        named = report.skipped_items.get(reason, [])
-        yield from ((reason, item) for item in named)
-        yield from ((reason, report.unit) for _ in range(count - len(named)))
+def _choice(kind: str, jobs: int) -> ExecutorChoice:
+    return ExecutorChoice(kind=kind, jobs=jobs)
 
 
-def _header(converter: Converter, plan: Plan, units: Sequence[Unit]) -> ArchiveHeader:
-    card = converter.source.card
-    return ArchiveHeader(
-        source=card.name,
-        skeleton=converter.source.native,
-        card_digest=card.digest,
-        plan=plan.to_dict(),
-        converter_version=converter.version,
-        hints=card.hints.to_dict(),
-        units={unit.name: "" for unit in units},
-        raw_files=raw_listing(converter),
-        precision=plan.precision,
-    )
+@dataclass(eq=False)
+class _Run:
+    """One call of :func:`convert`, with the lock held."""
+
+    converter: Converter
+    root: Path
+    plan: Plan
+    choice: ExecutorChoice
+    selection: Selection
+    lock: WriterLock
+    keep_parts: bool
+    skip_failed: bool
+    max_quarantined: float
+    check_space: bool
+    is_stopped: Callable[[], bool]
+    progress: Progress
+    state: ConversionProgress = field(default_factory=ConversionProgress)
+    examined: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    units: tuple[Unit, ...] = ()
+    _has_merged: bool = False
+
+    def run(self, restart: bool) -> ConversionReport:
+        """Convert what is missing, and publish if everything is there."""
+        name = self.converter.source.card.name
+        finish_interrupted_publish(self.root, name)
+        # Before the units are listed, which may fill the converter with what it has parsed.
+        pickled = pickle.dumps(self.converter)
+        self.units = tuple(selected_units(self.converter, self.selection))
+        self.state.units = len(self.units)
+        self.progress(self.state)
+        job = Job(self.root, self.converter, self.plan)
+        job.begin(restart=restart)
+        if not restart and self._is_published(job):
+            return self._report(self.root / name, already_converted=True)
+        self._refuse_to_hide_more(restart)
+        self._convert_missing(job, pickled)
+        if self.is_stopped():
+            return self._report(None, interrupted=True)
+        job.check_raw_unchanged()
+        if self.state.failed and not self.skip_failed:
+            return self._report(None)
+        self._check_quarantine(job)
+        archive = self._assembly(job).publish(is_stopped=self.is_stopped, progress=self._merged)
+        if archive is None:
+            return self._report(None, interrupted=True)
+        self._clean_up(job)
+        return self._report(archive)
+
+    # ---- what is there already ----
+
+    def _is_published(self, job: Job) -> bool:
+        manifest = published_manifest(self.root, self.converter.source.card.name)
+        if manifest is None or header_of(manifest).to_json() != self._header(job).to_json():
+            return False
+        self._has_merged = True
+        self._clean_up(job)  # a run may have ended between publishing and cleaning up
+        return True
+
+    def _refuse_to_hide_more(self, restart: bool) -> None:
+        """A first look at a few units must not replace the archive of all of them."""
+        manifest = published_manifest(self.root, self.converter.source.card.name)
+        is_whole = manifest is not None and "selection" not in manifest.plan
+        if is_whole and not self.selection.is_everything and not restart:
+            raise ConversionError(
+                "the archive that is there holds all units, and only some were asked for",
+                where=self.root / self.converter.source.card.name,
+                rule="an archive of some units never replaces a whole one by accident",
+                fix="write to another folder with --out, or say --restart to replace it",
+            )
+
+    # ---- converting ----
+
+    def _convert_missing(self, job: Job, pickled: bytes) -> None:
+        self.state.stage = "units"
+        missing = self._missing(job)
+        space = SpaceWatch(
+            self.root,
+            self.converter.source.card,
+            len(self.units),
+            self.selection.is_everything,
+            self.keep_parts,
+        )
+        if self.check_space:
+            space.check_before(len(missing))
+        schedule = Schedule(
+            self.choice,
+            task=lambda units: Task(pickled, self.plan, job.parts, units),
+            parts=job.parts,
+            folder=job.folder,
+            is_stopped=self.is_stopped,
+            tick=self._tick,
+        )
+        with closing(schedule.outcomes(missing)) as outcomes:
+            for outcome in outcomes:
+                self._done(outcome, is_fresh=True)
+                if self.check_space:
+                    units_left = len(self.units) - self.state.done
+                    space.check_after(part_path(job.parts, outcome.unit), units_left)
+
+    def _missing(self, job: Job) -> list[Unit]:
+        """Count what earlier runs have done, and list the units that are left."""
+        merged = set(merged_units(self.root, self._header(job)) or ())
+        wanted = fingerprint(self.converter, self.plan)
+        missing = []
+        for unit in self.units:
+            if self.is_stopped():
+                break
+            if unit.name in merged:
+                self.state.done += 1
+                self.state.reused += 1
+                continue
+            report = finished_report(part_path(job.parts, unit.name), wanted)
+            if report is None:
+                missing.append(unit)
+            else:
+                self._done(UnitOutcome(unit.name, report), is_fresh=False)
+        self._has_merged = bool(merged)
+        return missing
+
+    def _done(self, outcome: UnitOutcome, *, is_fresh: bool) -> None:
+        if outcome.report is not None:
+            self.state.add(outcome.report, is_fresh=is_fresh)
+            self.examined += outcome.report.examined
+            self.quarantined.update(outcome.report.quarantined)
+        elif isinstance(outcome.error, StorageError):
+            raise outcome.error
+        else:
+            self.state.done += 1
+            self.state.failed[outcome.unit] = str(outcome.error)
+        self._tick()
+
+    def _tick(self) -> None:
+        self.lock.beat()
+        self.progress(self.state)
+
+    # ---- the archive ----
+
+    def _check_quarantine(self, job: Job) -> None:
+        """Join the quarantine lists, and refuse if too many images could not be used."""
+        if self._has_merged:
+            return  # the assembly had begun, so this was done by an earlier run
+        parts = (part_path(job.parts, unit.name) for unit in self.units)
+        write_quarantine_list(parts, job.quarantine_list)
+        judge = QuarantineList(job.quarantine_list, limit_share=self.max_quarantined)
+        judge.examined, judge.quarantined = self.examined, self.quarantined
+        judge.check()
+
+    def _assembly(self, job: Job) -> Assembly:
+        self.state.stage, self.state.done = "archive", 0
+        return Assembly(
+            root=self.root,
+            parts=job.parts,
+            header=self._header(job, tuple(self.state.failed)),
+            units=self.units,
+            failed={name: text.splitlines()[0] for name, text in self.state.failed.items()},
+            lock=self.lock,
+            removes_parts=not self.keep_parts and not self.state.failed,
+        )
+
+    def _merged(self, done: int) -> None:
+        self.state.done = done
+        self.progress(self.state)
+
+    def _header(self, job: Job, failed: tuple[str, ...] = ()) -> ArchiveHeader:
+        card = self.converter.source.card
+        plan = {"pipeline_version": PIPELINE_VERSION, **self.plan.to_dict()}
+        if self.converter.options:
+            plan["options"] = dict(self.converter.options)
+        if not self.selection.is_everything:
+            plan["selection"] = self.selection.to_dict()
+        if failed:
+            plan["failed_units"] = list(failed)
+        return ArchiveHeader(
+            source=card.name,
+            skeleton=self.converter.source.native,
+            card_digest=card.digest,
+            plan=plan,
+            converter_version=self.converter.version,
+            hints=marked_as_applied(card.hints).to_dict(),
+            units={unit.name: "" for unit in self.units},
+            raw_files=job.raw_files,
+            precision=self.plan.precision,
+        )
+
+    def _clean_up(self, job: Job) -> None:
+        """After publishing: the quarantine list goes beside the archive, the rest goes."""
+        if job.quarantine_list.exists():
+            job.quarantine_list.replace(self._list_beside)
+        elif not self._has_merged:
+            self._list_beside.unlink(missing_ok=True)
+        if not self.keep_parts:
+            job.remove()
+
+    @property
+    def _list_beside(self) -> Path:
+        return self.root / f"{self.converter.source.card.name}.quarantine.jsonl"
+
+    def _report(
+        self,
+        archive: Path | None,
+        *,
+        interrupted: bool = False,
+        already_converted: bool = False,
+    ) -> ConversionReport:
+        state, listed = self.state, self._list_beside
+        if archive is not None:
+            manifest = read_manifest(archive)
+            state.records, state.images = manifest.totals.records, manifest.totals.images
+            state.skipped = Counter({why: kind.count for why, kind in manifest.skipped.items()})
+        return ConversionReport(
+            archive=archive,
+            units=state.units,
+            reused=state.reused,
+            frames=state.frames,
+            images=state.images,
+            records=state.records,
+            skipped=dict(state.skipped),
+            failed=dict(state.failed),
+            quarantine_list=listed if archive is not None and listed.exists() else None,
+            interrupted=interrupted,
+            already_converted=already_converted,
+            partial=not self.selection.is_everything,
+            seconds=state.seconds,
+            archive_bytes=0 if archive is None else folder_bytes(archive),
+        )
 
 
-def raw_listing(converter: Converter) -> dict[str, Any]:
-    """Summarise the raw files of each pattern of the card: how many, how large, which.
+def folder_bytes(folder: Path) -> int:
+    """Size of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
 
-    The digest is over sorted relative paths and sizes, so that another download of the same
-    files gives the same archive; modification times do not enter.
+
+@dataclass(frozen=True)
+class Survey:
+    """What a conversion would do.
+
+    Attributes:
+        units: Units by split.
+        names: The first few units.
+        finished: Units whose part is there already.
+        begun: Whether there is an unfinished conversion.
     """
-    listing: dict[str, Any] = {}
-    for pattern in converter.source.card.layout:
-        lines, total = [], 0
-        for path in sorted(converter.root.glob(pattern.glob)):
-            relative = converter.relative(path)
-            if pattern.match(relative) is not None and path.is_file():
-                size = path.stat().st_size
-                total += size
-                content = ""
-                if pattern.kind not in (RawKind.IMAGE, RawKind.VIDEO, RawKind.MASK):
-                    content = hashlib.sha256(path.read_bytes()).hexdigest()
-                lines.append(f"{relative}\t{size}\t{content}\n")
-        digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-        listing[pattern.pattern] = {"files": len(lines), "bytes": total, "sha256": digest}
-    return listing
+
+    units: Mapping[str, int]
+    names: tuple[str, ...]
+    finished: int
+    begun: bool
+
+
+def survey(
+    converter: Converter, out: Path | str, *, limit: int | None = None, only: Iterable[str] = ()
+) -> Survey:
+    """Look what :func:`convert` would do; nothing is written, nothing is decoded."""
+    units = selected_units(converter, Selection(limit=limit, only=tuple(only)))
+    folder = converting_folder(check_archive_path(out), converter.source.card.name)
+    parts = {part.name for part in folder.glob("parts-*/*.part")}
+    finished = sum(part_path(folder, unit.name).name in parts for unit in units)
+    splits = Counter(unit.split for unit in units)
+    return Survey(
+        units={split: splits[split] for split in SPLITS if splits[split]},
+        names=tuple(unit.name for unit in units[:10]),
+        finished=finished,
+        begun=folder.exists(),
+    )

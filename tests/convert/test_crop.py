@@ -55,7 +55,7 @@ def test_drawn_joints_lie_where_the_stored_camera_projects_them(lens, oversampli
     box = boxes.scaled(boxes.around_points(raw.project(joints)), 1.1)
     plan = Plan(oversampling=oversampling)
     crop = plan_crop(raw, SIZE, box, plan)
-    pixels = crop.image(image, supersample=plan.supersample)
+    pixels = crop.image(image)
     assert (pixels.shape[1], pixels.shape[0]) == crop.stored.size
     for joint in crop.stored.project(joints):
         assert np.linalg.norm(centroid(pixels, joint) - joint) < 0.15
@@ -127,7 +127,7 @@ def test_masks_follow_the_image():
     cv2.circle(disc, (330, 250), 60, 1, -1)
     crop = plan_crop(raw, SIZE, np.array([260.0, 180.0, 140.0, 140.0]), Plan())
     warped = crop.mask(Mask.from_array(disc)).to_array()
-    image = crop.image(np.repeat(255 * disc[..., None], 3, axis=2), supersample=2)[..., 0] > 127
+    image = crop.image(np.repeat(255 * disc[..., None], 3, axis=2))[..., 0] > 127
     union = (warped > 0) | image
     assert ((warped > 0) & image).sum() / union.sum() > 0.98
 
@@ -139,6 +139,6 @@ def test_data_without_camera_are_cropped_and_scaled_only():
     moved = crop.points(points)
     differences = np.diff(moved, axis=0) / np.diff(points, axis=0)
     np.testing.assert_allclose(differences, differences[0, 0], rtol=0.01)
-    image = crop.image(dot_image(points), supersample=2)
+    image = crop.image(dot_image(points))
     for point in moved:
         assert np.linalg.norm(centroid(image, point) - point) < 0.15

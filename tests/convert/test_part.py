@@ -29,6 +29,7 @@ def write_part(path, entries=3):
 
 def test_round_trip(tmp_path):
     path = tmp_path / "parts" / "a.part"
+    path.parent.mkdir()
     report = write_part(path)
     assert read_report(path).to_dict() == report.to_dict()
     entries = list(iter_part(path))
