@@ -97,13 +97,13 @@ def _run(
     plots: Path | None,
     form: str,
 ) -> None:
+    from posepile_torch.evaluate.coco_results import read_predictions
     from posepile_torch.evaluate.engine import evaluate as compute
-    from posepile_torch.evaluate.predictions import Predictions
 
     truth = _truth(ctx, protocol, gt, body_models)
     runs = []
     for file in files:
-        predictions = Predictions.read(file)
+        predictions = read_predictions(file, protocol)
         runs.append((predictions, compute(protocol, predictions, truth, on_missing=on_missing)))
     results = [result for _, result in runs]
     _show(results, form)

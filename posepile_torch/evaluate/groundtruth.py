@@ -17,7 +17,7 @@ from posepile_torch.archive import Archive, open_archive
 from posepile_torch.errors import ProtocolError
 from posepile_torch.evaluate.predictions import keys_of_ids, read_facts
 from posepile_torch.evaluate.protocol import GROUPS, Frames, Protocol, Space
-from posepile_torch.evaluate.tables import ENDINGS, read_table
+from posepile_torch.evaluate.tables import is_table, read_table
 from posepile_torch.evaluate.wording import frames_in_words
 from posepile_torch.jointmap import JointMap
 from posepile_torch.record import Record
@@ -117,9 +117,10 @@ def load_truth(
         ProtocolError: If ``path`` is of another benchmark, or has nothing that is evaluated.
     """
     path = Path(path)
-    if path.suffix in ENDINGS and path.is_file():
+    is_archive = (path / "manifest.json").exists()
+    if is_table(path) or (protocol.raw_truth is None and path.is_file()):
         truth = truth_from_table(protocol, path)
-    elif protocol.raw_truth is not None and not (path / "manifest.json").exists():
+    elif protocol.raw_truth is not None and not is_archive:
         reader = attribute(protocol.raw_truth)
         truth = reader(protocol, path, None if body_models is None else Path(body_models))
     else:

@@ -4,10 +4,9 @@ Two papers that both say "MPJPE on Human3.6M" may differ in joints, root, frames
 the order of averaging. A :class:`Protocol` states each of these by name, says where the choice
 comes from, and has a name and a version that are printed beside every number.
 
-How to write one
-----------------
-Write a module-level constant in ``benchmarks/<benchmark>.py`` and register it in the table of
-protocols of ``posepile_torch/registry.py`` as ``"<benchmark>/<variant>": "module:CONSTANT"``::
+**How to write one.** Write a module-level constant in ``benchmarks/<benchmark>.py`` and register
+it in the table of protocols of ``posepile_torch/registry.py`` as
+``"<benchmark>/<variant>": "module:CONSTANT"``::
 
     WALK14 = Protocol(
         name="mybench/walk14",  # lower case; never an unqualified "p1"

@@ -37,9 +37,11 @@ def result_view(result: Result, *, breakdowns: bool = True) -> Group:
         breakdowns: Whether to show the tables per activity, joint and so on.
     """
     from rich.console import Group
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"{result.protocol}: {result.name or 'predictions'}", title_justify="left")
+    name = escape(result.name or "predictions")
+    table = Table(title=f"{result.protocol}: {name}", title_justify="left")
     for column in ("metric", "value", "unit", "averaging", "joints", "root", "alignment", "n"):
         numeric = column in ("value", "joints", "n")
         table.add_column(column, justify="right" if numeric else "left")
@@ -56,8 +58,11 @@ def result_view(result: Result, *, breakdowns: bool = True) -> Group:
     parts += [f"note: {note}" for note in result.notes]
     names = dict.fromkeys(name for value in result.values for name in value.breakdowns)
     parts += [_breakdown(result, name) for name in names if breakdowns]
-    parts.append(f"posepile_torch {result.version}; ground truth {result.truth or 'given'}")
-    return Group(*(part.replace("[", r"\[") if isinstance(part, str) else part for part in parts))
+    fingerprint = f", fingerprint {result.truth_fingerprint[:12]}" * bool(result.truth_fingerprint)
+    parts.append(
+        f"posepile_torch {result.version}; ground truth {result.truth or 'given'}{fingerprint}"
+    )
+    return Group(*(escape(part) if isinstance(part, str) else part for part in parts))
 
 
 def counts_in_words(result: Result) -> list[str]:
@@ -82,13 +87,14 @@ def counts_in_words(result: Result) -> list[str]:
 
 def seeds_view(summary: SeedSummary) -> Table:
     """Return mean and population standard deviation over prediction files as a Rich table."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(
         title=f"{summary.protocol}: mean and population std of {len(summary.names)} files",
         title_justify="left",
     )
-    for column in ("metric", "mean", "std", "unit", *summary.names):
+    for column in ("metric", "mean", "std", "unit", *map(escape, summary.names)):
         table.add_column(column, justify="left" if column in ("metric", "unit") else "right")
     for value in summary.values:
         table.add_row(
@@ -212,6 +218,7 @@ def _metric_lines(protocol: Protocol, metric: MetricSpec) -> list[str]:
 
 
 def _breakdown(result: Result, name: str) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     values = [value for value in result.values if name in value.breakdowns]
@@ -226,7 +233,7 @@ def _breakdown(result: Result, name: str) -> Table:
         cells = [column.get(label) for column in columns]
         shown = ["-" if c is None or c.value is None else f"{c.value:.2f}" for c in cells]
         number = max(cell.n_samples for cell in cells if cell is not None)
-        table.add_row(label or "(unknown)", *shown, str(number))
+        table.add_row(escape(label or "(unknown)"), *shown, str(number))
     return table
 
 

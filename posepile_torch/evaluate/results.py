@@ -75,11 +75,11 @@ class MetricValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What was there, what entered the numbers, and what did not.
+    """What was there, what entered the headline, and what did not.
 
     Args:
         n_expected: Annotated people that the protocol evaluates.
-        n_evaluated: Those with at least one evaluated joint.
+        n_evaluated: Those with at least one labelled and predicted joint.
         n_missing: Annotated people without a usable prediction (absent, all NaN, or duplicate).
         n_duplicates: Annotated people with several predictions; none of them is used.
         n_nan_joints: Valid joints whose prediction is not finite, of people who are predicted.

@@ -212,8 +212,9 @@ class Scorer:
         def whole(rows: NDArray[np.int64]) -> float:
             return float(metrics.cps_area(distances[rows], **arguments))
 
+        # one value per pose, which ranks poses; the area itself is computed by `whole`
         worst = metrics.worst_joint(distances)
-        return Scores(np.where(np.isinf(worst), 0.0, worst)[:, None], whole=whole)
+        return Scores(np.clip(300.0 - worst, 0.0, None)[:, None], whole=whole)
 
     def _image_scores(self, metric: MetricSpec, arguments: dict[str, Any]) -> Scores:
         columns = self.skeleton.indices(list(self.protocol.joints_of(metric)))

@@ -121,21 +121,32 @@ def columns_of(protocol: Protocol) -> NDArray[np.intp]:
 
 
 def count(protocol: Protocol, data: Joined, counted: Mapping[str, int]) -> Counts:
-    """Count who is evaluated and who is not; ``counted`` are the counts of the join."""
-    columns = protocol.named_skeleton.indices(list(protocol.joints or ()))
+    """Count who is evaluated by the headline metric and who is not.
+
+    Args:
+        protocol: Its first metric is the headline.
+        data: All annotated people.
+        counted: Counts of the join, passed on.
+    """
+    skeleton, headline = protocol.named_skeleton, protocol.metrics[0]
+    columns = skeleton.indices(list(protocol.joints_of(headline)))
     valid, finite = (np.asarray(np.isfinite(p[:, columns]).all(-1)) for p in (data.gt, data.pred))
-    fits = any(
-        ALIGNMENT_OF.get(m.function, m.align) in ("rigid", "similarity") for m in protocol.metrics
-    )
+    fits = ALIGNMENT_OF.get(headline.function, headline.align) in ("rigid", "similarity")
     least = max(1, protocol.min_valid_joints or (3 if fits else 1))
-    roots = protocol.named_skeleton.indices(list(root_joints(protocol.root)))
-    rooted = np.isfinite(data.gt[:, roots]).all((1, 2))
-    excluded = (valid.sum(1) < least) | ~rooted
-    missing = ~excluded & ~(finite & valid).any(1)
+    if fits:
+        fitted = skeleton.indices(list(protocol.fit_of(headline)))
+        n_labelled = np.isfinite(data.gt[:, fitted]).all(-1).sum(-1)
+        excluded = (n_labelled < least) | ~valid.any(1)
+    else:
+        root = None if headline.function == "ampjpe" else protocol.root_of(headline)
+        members = skeleton.indices(list(root_joints(root)))
+        excluded = (valid.sum(1) < least) | ~np.isfinite(data.gt[:, members]).all((1, 2))
+    both = valid & finite
+    missing = ~excluded & ~both.any(1)
     present = ~excluded & ~missing
-    low = np.where((finite & valid)[..., None], data.pred[:, columns], np.inf).min(1)
-    high = np.where((finite & valid)[..., None], data.pred[:, columns], -np.inf).max(1)
-    degenerate = present & ((finite & valid).sum(1) > 1) & (low == high).all(-1)
+    low = np.where(both[..., None], data.pred[:, columns], np.inf).min(1, initial=np.inf)
+    high = np.where(both[..., None], data.pred[:, columns], -np.inf).max(1, initial=-np.inf)
+    degenerate = present & (both.sum(1) > 1) & (low == high).all(-1)
     return Counts(
         n_expected=len(data),
         n_evaluated=int(present.sum()),

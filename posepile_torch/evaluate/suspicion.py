@@ -17,7 +17,7 @@ from posepile_torch.errors import MetricError, PredictionError
 from posepile_torch.metrics import check_units_mm
 from posepile_torch.skeleton import Skeleton
 
-SAMPLES = 512
+SAMPLES = 2048
 """How many poses are tried, spread evenly over the data."""
 
 CONVINCING = 0.6
@@ -60,6 +60,8 @@ def check_units(pred: NDArray[np.float64], gt: NDArray[np.float64], *, where: st
     Raises:
         PredictionError: If the median joint radius is no length of a body in mm.
     """
+    rows = _spread(len(gt), SAMPLES)
+    pred, gt = pred[rows], gt[rows]
     labelled = np.isfinite(gt).all(-1, keepdims=True)
     spread = [_with_extent(poses) for poses in (np.where(labelled, pred, np.nan), gt)]
     if not all(len(poses) for poses in spread):
@@ -96,7 +98,7 @@ def find_suspicion(
     rows = np.flatnonzero(known.sum(1) >= 3)
     if not len(rows):
         return None
-    rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).astype(int)]
+    rows = rows[_spread(len(rows), SAMPLES)]
     weight = known[rows, :, None]
     p, g = (_centred(poses[rows], weight) for poses in (pred, gt))
     before = _error(p, g, weight)
@@ -128,6 +130,11 @@ def _in_words(swapped: bool, order: tuple[int, ...], signs: tuple[float, ...]) -
         verb = "axis points" if len(flipped) == 1 else "axes point"
         told.append(f"the {' and '.join(flipped)} {verb} the other way")
     return "; ".join(told)
+
+
+def _spread(total: int, wanted: int) -> NDArray[np.int64]:
+    """Return up to ``wanted`` row numbers, spread evenly over ``total`` rows."""
+    return np.linspace(0, max(0, total - 1), min(wanted, total)).astype(np.int64)
 
 
 def _with_extent(poses: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posepile_torch.errors import PredictionError, require
-from posepile_torch.rawfiles import read_json, read_npz
+from posepile_torch.rawfiles import list_npz, read_json, read_npz
 
 Columns = dict[str, NDArray[Any]]
 """Arrays by name that share their first axis."""
@@ -55,6 +56,22 @@ def read_table(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Columns]:
             rule="all columns have one row per person",
         )
     return meta, columns
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file was written as a table, without reading it whole.
+
+    Benchmarks ship ``.json`` and ``.npz`` files of their own; ours begin with facts.
+    """
+    path = Path(path)
+    if path.suffix not in ENDINGS or not path.is_file():
+        return False
+    if path.suffix == ".npz":
+        return _META in list_npz(path)
+    if path.suffix == ".json":
+        with path.open("rb") as file:
+            return re.match(rb'\s*\{\s*"meta"', file.read(4096)) is not None
+    return True
 
 
 def write_table(path: str | os.PathLike[str], meta: Mapping[str, Any], columns: Columns) -> Path:
@@ -193,4 +210,4 @@ def _write_arrow(path: Path, ending: str, meta: Mapping[str, Any], columns: Colu
         require("pyarrow.feather", extra="arrow").write_feather(table, str(path))
 
 
-__all__ = ["ENDINGS", "Columns", "read_table", "write_table"]
+__all__ = ["ENDINGS", "Columns", "is_table", "read_table", "write_table"]

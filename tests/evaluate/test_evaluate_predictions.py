@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from posepile_torch.errors import PosepileError, PredictionError
-from posepile_torch.evaluate import Predictions, evaluate, keys_of_ids, over_seeds
+from posepile_torch.evaluate import MetricSpec, Predictions, evaluate, keys_of_ids, over_seeds
+from posepile_torch.evaluate.coco_results import read_predictions
 from posepile_torch.evaluate.report import to_latex
 from posepile_torch.evaluate.suspicion import find_suspicion
-from posepile_torch.evaluate.tables import read_table, write_table
+from posepile_torch.evaluate.tables import is_table, read_table, write_table
 
 ENDINGS = (".npz", ".json", ".parquet", ".arrow", ".feather")
 
@@ -144,6 +145,46 @@ def test_ids_of_records_split_into_image_and_person():
     image, person = keys_of_ids(["take/c1/000012_3", "a_b/5_s_1", "plain"])
     assert image.tolist() == ["take/c1/000012", "a_b/5_s", "plain"]
     assert person.tolist() == ["3", "1", ""]
+
+
+def test_coco_results_are_read_for_protocols_of_2d_joints(tmp_path):
+    flat = [value for joint in range(7) for value in (10.0 * joint, 5.0, 0.5)]
+    entries = [
+        {"image_id": 7, "keypoints": flat, "score": 0.9, "area": 10, "category_id": 1},
+        {"image_id": 5, "keypoints": flat, "score": 0.8, "area": 11, "note": "x"},
+        {"image_id": 7, "keypoints": flat, "score": 0.7, "area": 12},
+    ]
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(entries))
+    protocol = toys.protocol(
+        MetricSpec("EPE", "epe", unit="px"), target="joints2d", space="image", root=None
+    )
+    read = read_predictions(path, protocol)
+    assert read.image.tolist() == ["7", "5", "7"]
+    assert read.person.tolist() == ["0", "0", "1"]
+    assert read.extras.keys() == {"confidence", "score", "area"}
+    assert read.joints[2, 6].tolist() == [60.0, 5.0]
+    with pytest.raises(PredictionError, match="no object with the key 'meta'"):
+        read_predictions(path, toys.PROTOCOL)
+    written_ = toys.predictions(toys.poses(2)[..., :2]).write(tmp_path / "ours.json")
+    assert len(read_predictions(written_, protocol)) == 2
+    for wrong, message in (
+        ([{}], "no list of COCO"),
+        ([entries[0] | {"keypoints": [1]}], "1 num"),
+    ):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(PredictionError, match=message):
+            read_predictions(path, protocol)
+
+
+def test_files_of_benchmarks_are_told_from_tables(tmp_path):
+    (tmp_path / "coco.json").write_text('{"images": [], "meta": {}}')
+    np.savez(tmp_path / "other.npz", joints=np.zeros(3))
+    assert not is_table(tmp_path / "coco.json")
+    assert not is_table(tmp_path / "other.npz")
+    assert not is_table(tmp_path / "annotations.mat")
+    for ending in ENDINGS:
+        assert is_table(toys.predictions(toys.poses(1)).write(tmp_path / f"p{ending}"))
 
 
 def test_fault_a_millimetre_metre_slip_is_an_error():
