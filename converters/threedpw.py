@@ -23,6 +23,8 @@ FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 """Splits of the library by the folders of the download."""
 
 GENDERS = {"m": "male", "f": "female"}
+"""Genders of body models by the letters of the pickles."""
+
 BOX_MARGIN = 1.15
 """Factor on the box around the projected SMPL joints (PosePile, module tdpw)."""
 

@@ -33,6 +33,7 @@ _SOURCES = {
     "aspset": "posepile_torch.sources.aspset:Aspset",
     "coco": "posepile_torch.sources.coco:Coco",
     "coco-wholebody": "posepile_torch.sources.coco:CocoWholeBody",
+    "h36m": "posepile_torch.sources.h36m:Human36M",
     "mannequin": "posepile_torch.sources.mannequin:Mannequin",
 }
 _CONVERTERS = {
@@ -40,6 +41,7 @@ _CONVERTERS = {
     "aspset": "posepile_torch.converters.aspset:AspsetConverter",
     "coco": "posepile_torch.converters.coco:CocoConverter",
     "coco-wholebody": "posepile_torch.converters.coco:CocoWholeBodyConverter",
+    "h36m": "posepile_torch.converters.h36m:Human36MConverter",
     "mannequin": "posepile_torch.converters.mannequin:MannequinConverter",
 }
 _PROTOCOLS: dict[str, str] = {

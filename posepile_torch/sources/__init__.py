@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from posepile_torch.sources.aspset import Aspset as Aspset
     from posepile_torch.sources.coco import Coco as Coco
     from posepile_torch.sources.coco import CocoWholeBody as CocoWholeBody
+    from posepile_torch.sources.h36m import Human36M as Human36M
     from posepile_torch.sources.mannequin import Mannequin as Mannequin
     from posepile_torch.sources.posepile import PosePile2D as PosePile2D
     from posepile_torch.sources.posepile import PosePile3D as PosePile3D
@@ -23,6 +24,7 @@ __all__ = [
     "Aspset",
     "Coco",
     "CocoWholeBody",
+    "Human36M",
     "Mannequin",
     "PosePile2D",
     "PosePile3D",
@@ -36,6 +38,7 @@ _MODULES = {
     "Aspset": "aspset",
     "Coco": "coco",
     "CocoWholeBody": "coco",
+    "Human36M": "h36m",
     "Mannequin": "mannequin",
     "PosePile2D": "posepile",
     "PosePile3D": "posepile",

@@ -59,9 +59,8 @@ def joints_of(joints, names):
 def picture(size, pixels, depth):
     """Draw people ``pixels [P, 19, 2], depth [P, 19]`` before a shaded wall, with marks."""
     width, height = size
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
-    shade = 90 + 50 * np.sin(x / 90) * np.cos(y / 70)
-    image = np.repeat(shade[..., None], 3, axis=2).astype(np.uint8)
+    shade = 90 + 50 * np.outer(np.cos(np.arange(height) / 70), np.sin(np.arange(width) / 90))
+    image = cv2.cvtColor(shade.astype(np.uint8), cv2.COLOR_GRAY2RGB)
     for person in pixels:
         for bone in _BONES.split():
             ends = [tuple(np.rint(person[JOINTS.index(end)]).tolist()) for end in bone.split("-")]

@@ -1,0 +1,272 @@
+"""Human3.6M: CDF poses, one XML file of cameras, MP4 videos, MATLAB masks."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posepile_torch import boxes
+from posepile_torch.camera import Camera, Lens
+from posepile_torch.convert import Converter, Plan, RawFrame, RawPerson, Unit, VideoFrame
+from posepile_torch.errors import (
+    ConversionError,
+    MissingRawFileError,
+    UnknownNameError,
+    UnreadableRawFileError,
+)
+from posepile_torch.masks import Mask
+from posepile_torch.rawfiles import iter_mat_cells, read_cdf, read_xml
+from posepile_torch.sources.h36m import SKELETON, Human36M
+
+SPLITS = {
+    "S1": "train",
+    "S5": "train",
+    "S6": "train",
+    "S7": "train",
+    "S8": "train",
+    "S9": "test",
+    "S11": "test",
+}
+"""The actors with public poses and their customary splits."""
+
+CAMERA_SIZES = {
+    "54138969": (1000, 1002),
+    "55011271": (1000, 1000),
+    "58860488": (1000, 1000),
+    "60457274": (1000, 1002),
+}
+"""Image (width, height) by camera, in the order of the calibration file."""
+
+RENAMED = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
+"""Activities that some actors have under another name (VideoPose3D)."""
+
+DISPLACED_S9 = ("Greeting", "SittingDown 1", "Waiting 1")
+"""Recordings of S9 whose motion capture is displaced (PosePile); the names are exact."""
+
+DISPLACEMENT_MM = np.array([200.0, 0.0, 0.0])
+"""By how much, in the world."""
+
+CORRUPT_VIDEO = ("S11", "Directions", "54138969")
+
+ROWS = (*range(1, 11), *range(12, 16), 17, 18, 19, 21, 22, 25, 26, 27, 29, 30, 0)
+"""The distinct ones of the 32 raw rows, in the order of ``h36m_25`` (PosePile)."""
+
+_RAW_JOINTS = 32
+_SUBJECTS = 11  # with calibration; four of them have no public poses
+_S11_DIRECTIONS = ("skip-camera", "skip", "keep")
+
+
+class Human36MConverter(Converter):
+    """Reads the raw files of :class:`~posepile_torch.sources.Human36M`.
+
+    Options: ``correct_s9`` moves the three displaced recordings of S9 back, ``s11_directions`` is
+    ``"skip-camera"``, ``"skip"`` or ``"keep"``, and ``train_step`` and ``test_step`` say of how
+    many frames one is read.
+    """
+
+    source = Human36M
+    version: ClassVar[str] = "1"
+    plan: ClassVar[Plan] = Plan()
+    default_options: ClassVar[Mapping[str, str | int | float | bool]] = {
+        "correct_s9": True,
+        "s11_directions": "skip-camera",
+        "train_step": 5,
+        "test_step": 64,
+    }
+
+    def units(self) -> Iterator[Unit]:
+        """List one unit per recording and camera."""
+        choice = str(self.options["s11_directions"])
+        if choice not in _S11_DIRECTIONS:
+            where = "option s11_directions of h36m"
+            raise UnknownNameError.among("choice", choice, _S11_DIRECTIONS, where=where)
+        found = False
+        for subject, split in SPLITS.items():
+            folder = self.root / subject / "MyPoseFeatures" / "D3_Positions"
+            for path in sorted(folder.glob("*.cdf")):
+                found = True
+                if "_" in path.stem:  # "_ALL" holds all recordings once more
+                    continue
+                for camera in CAMERA_SIZES:
+                    if _is_left_out(subject, path.stem, camera, choice):
+                        continue
+                    name = f"{subject}/{path.stem.replace(' ', '-')}/{camera}"
+                    fields = {"subject": subject, "recording": path.stem, "camera": camera}
+                    yield Unit(name, split, fields)
+        if not found:
+            raise MissingRawFileError(
+                "no poses",
+                where=self.root,
+                rule="poses are S1/MyPoseFeatures/D3_Positions/*.cdf and so on",
+                fix="unpack Poses_D3_Positions of at least one actor",
+            )
+
+    def frames(self, unit: Unit) -> Iterator[RawFrame]:
+        """Yield every 5th or 64th frame of one video."""
+        subject, recording, name = unit["subject"], unit["recording"], unit["camera"]
+        folder = self.root / subject
+        joints = _joints(folder / "MyPoseFeatures" / "D3_Positions" / f"{recording}.cdf")
+        moved = bool(self.options["correct_s9"]) and subject == "S9" and recording in DISPLACED_S9
+        if moved:
+            joints = joints - DISPLACEMENT_MM
+        camera = self.cameras[subject, name]
+        video = folder / "Videos" / f"{recording}.{name}.mp4"
+        if not video.is_file():
+            raise MissingRawFileError("there is no such video", where=video)
+        frames = range(0, len(joints), self._step(unit.split))
+        segments = folder / "MySegmentsMat"
+        marked = _masks(segments / "ground_truth_bb" / f"{recording}.{name}.mat", frames, camera)
+        masks = _masks(segments / "ground_truth_bs" / f"{recording}.{name}.mat", frames, camera)
+        for frame, area, mask in zip(frames, marked, masks, strict=True):
+            box = None if area is None else area.box
+            if box is not None and moved:
+                box = _moved_back(box, camera, joints[frame, SKELETON.index("pelv")])
+            yield RawFrame(
+                index=frame,
+                image=VideoFrame(video, frame),
+                camera=camera,
+                sequence=f"{subject}/{recording}",
+                camera_name=name,
+                activity=activity_of(recording),
+                people=[RawPerson(joints3d=joints[frame], box=box, mask=mask, subject=subject)],
+            )
+
+    def _step(self, split: str) -> int:
+        option = "train_step" if split == "train" else "test_step"
+        step = int(self.options[option])
+        if step < 1:
+            raise ConversionError(
+                f"{option} is {step}", where="options of h36m", rule="steps are 1 or more"
+            )
+        return step
+
+    @functools.cached_property
+    def cameras(self) -> Mapping[tuple[str, str], Camera]:
+        """Cameras by subject and name, from ``metadata.xml``."""
+        path = self.root / "Release-v1.2" / "metadata.xml"
+        numbers = _calibration(path)
+        # 4 cameras x 11 subjects x (three angles, centre in mm), then 4 cameras x (f, c, k, p).
+        outer = numbers[:264].reshape(len(CAMERA_SIZES), _SUBJECTS, 6)
+        inner = numbers[264:].reshape(len(CAMERA_SIZES), 9)
+        return {
+            (subject, name): _camera(
+                outer[row, int(subject[1:]) - 1],
+                inner[row],
+                size,
+                where=f"{path}, {subject}, camera {name}",
+            )
+            for row, (name, size) in enumerate(CAMERA_SIZES.items())
+            for subject in SPLITS
+        }
+
+
+def activity_of(recording: str) -> str:
+    """Return the activity of a recording such as ``"WalkingDog 1"``, in the common spelling."""
+    name = recording.split(" ")[0]
+    return RENAMED.get(name, name)
+
+
+def _is_left_out(subject: str, recording: str, camera: str, choice: str) -> bool:
+    if (subject, recording) != CORRUPT_VIDEO[:2]:
+        return False
+    return choice == "skip" or (choice == "skip-camera" and camera == CORRUPT_VIDEO[2])
+
+
+def _joints(path: Path) -> NDArray[np.float64]:
+    """Return the distinct joints ``[frames, 25, 3]`` in world mm."""
+    poses = read_cdf(path, ["Pose"])["Pose"]
+    if poses.ndim != 3 or poses.shape[0] != 1 or poses.shape[2] != 3 * _RAW_JOINTS:
+        raise UnreadableRawFileError(
+            f"the variable Pose has the shape {poses.shape}",
+            where=path,
+            rule="D3_Positions holds 1 x frames x 96 numbers",
+            fix="fetch Poses_D3_Positions again, not another kind of pose",
+        )
+    joints: NDArray[np.float64] = poses[0].reshape(-1, _RAW_JOINTS, 3).astype(np.float64)
+    return joints[:, ROWS]
+
+
+def _calibration(path: Path) -> NDArray[np.float64]:
+    """Return the 300 numbers of the node ``w0``."""
+    node = next(read_xml(path).iter("w0"), None)
+    text = "" if node is None or node.text is None else node.text
+    try:
+        numbers = np.array(text.strip().strip("[]").split(), np.float64)
+    except ValueError:
+        numbers = np.empty(0)
+    if numbers.shape != (300,):
+        raise UnreadableRawFileError(
+            f"the node w0 has {len(numbers)} numbers" if node is not None else "no node w0",
+            where=path,
+            rule="metadata.xml has 300 numbers in the node w0",
+            fix="take the file from the code of Release-v1.2",
+        )
+    return numbers
+
+
+def _camera(
+    outer: NDArray[np.float64], inner: NDArray[np.float64], size: tuple[int, int], *, where: str
+) -> Camera:
+    # The rotation is world to camera, about x, then the new y, then the new z; the position is
+    # the optical centre (PosePile, module h36m).
+    (fx, fy, cx, cy), k, (p1, p2) = inner[:4], inner[4:7], inner[7:]
+    camera = Camera(
+        R=_about(0, outer[0]) @ _about(1, outer[1]) @ _about(2, outer[2]),
+        t=outer[3:],
+        K=np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
+        size=size,
+        lens=Lens.h36m_toolbox(k, (p2, p1)),
+    )
+    return camera.validated(where=where)
+
+
+def _about(axis: int, angle_rad: float) -> NDArray[np.float64]:
+    """Return the rotation matrix about a coordinate axis."""
+    matrix = np.eye(3)
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
+    matrix[first, first] = matrix[second, second] = cosine
+    matrix[first, second], matrix[second, first] = -sine, sine
+    return matrix
+
+
+def _masks(path: Path, frames: range, camera: Camera) -> Iterator[Mask | None]:
+    """Yield the mask of each frame, or None for all if there is no file, which is optional."""
+    if not path.is_file():
+        yield from itertools.repeat(None, len(frames))
+        return
+    count = 0
+    for index, cell in enumerate(iter_mat_cells(path, "Masks")):
+        if index not in frames:
+            continue
+        mask = Mask.from_array(np.asarray(cell) != 0)
+        if mask.size != camera.size:
+            raise UnreadableRawFileError(
+                f"mask {index} is {mask.size}, the image {camera.size} (width, height)", where=path
+            )
+        count += 1
+        yield mask
+        if count == len(frames):
+            return
+    raise UnreadableRawFileError(
+        f"there are masks for {count} of {len(frames)} frames",
+        where=path,
+        rule="Masks has one entry per frame",
+        fix="fetch the file again, or remove it: masks and boxes are optional",
+    )
+
+
+def _moved_back(
+    box: NDArray[np.float64], camera: Camera, pelvis_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Undo the displacement of S9 in a box, at the depth of the (displaced) pelvis."""
+    depth_mm = camera.to_camera(pelvis_mm + DISPLACEMENT_MM)[2]
+    corners = camera.to_world(camera.back_project(boxes.to_xyxy(box).reshape(2, 2), depth_mm))
+    low, high = camera.project(corners - DISPLACEMENT_MM)
+    return np.concatenate([low, high - low])
