@@ -14,6 +14,7 @@ MPJPE = Protocol(
     benchmark="mannequin",
     skeleton=SKELETON,
     root="pelv",
+    space="world",
     frames=Frames(splits=("test",), valid="every person who is in view"),
     metrics=(
         MetricSpec(

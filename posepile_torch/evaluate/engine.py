@@ -15,15 +15,16 @@ from posepile_torch.evaluate.predictions import Predictions, Rules
 from posepile_torch.evaluate.protocol import OnMissing, Protocol
 from posepile_torch.evaluate.results import Counts, Result, SampleErrors
 from posepile_torch.evaluate.scores import Floats, Joined
-from posepile_torch.evaluate.scoring import Scorer
+from posepile_torch.evaluate.scoring import OF_TIME, Scorer
 from posepile_torch.evaluate.summing import columns_of, count, metric_value, remarks
 from posepile_torch.evaluate.suspicion import check_units, find_suspicion
 from posepile_torch.jointmap import JointMap
 
-FRAME_BOUND = ("jitter", "emdb_jitter", "w_mpjpe", "wa_mpjpe", "rte", "foot_sliding",
-               "acceleration_error", "acceleration_error_mps2", "mpjve", "mpjae",
-               "mpvpe", "ampvpe")  # fmt: skip
-"""Functions whose result depends on the frame of reference, or on columns that are not moved."""
+COLUMN_BOUND = ("mpvpe", "ampvpe", "pa_mpvpe", "mpjae", "foot_sliding")
+"""Functions of columns that are not carried from one frame of reference to another."""
+
+STATIC_MM = 1.0
+"""A camera that moves less than this within a video is taken for static."""
 
 
 def evaluate(
@@ -274,15 +275,36 @@ def _in_common_space(
     protocol: Protocol, predictions: Predictions, truth: GroundTruth
 ) -> GroundTruth:
     space = predictions.space
-    bound = [m.name for m in protocol.metrics if m.function in FRAME_BOUND]
-    if space != protocol.space and bound:
+    columns = [m.name for m in protocol.metrics if m.function in COLUMN_BOUND]
+    if columns and space != truth.space:
+        raise PredictionError(
+            f"the predictions are in {space} space, the ground truth is in {truth.space} space",
+            where=predictions.where,
+            rule=f"{', '.join(columns)} compares columns that are not moved between spaces",
+            fix=f"write the predictions in {truth.space} space",
+        )
+    timed = [m.name for m in protocol.metrics if m.function in OF_TIME]
+    if timed and space != protocol.space and not _has_static_cameras(truth):
         raise PredictionError(
             f"the predictions are in {space} space",
             where=predictions.where,
-            rule=f"{', '.join(bound)} of {protocol.id} is defined in {protocol.space} space",
+            rule=f"{', '.join(timed)} of {protocol.id} is defined in {protocol.space} space, "
+            "which is the same only where cameras are known not to move",
             fix=f"write the predictions in {protocol.space} space",
         )
     return truth.in_space(space)
+
+
+def _has_static_cameras(truth: GroundTruth) -> bool:
+    if truth.position is None:
+        return False
+    unknown = np.full(len(truth), "")
+    parts = [truth.labels.get(name, unknown).tolist() for name in ("sequence", "camera")]
+    first: dict[tuple[str, str], NDArray[np.float64]] = {}
+    return all(
+        np.abs(position - first.setdefault(key, position)).max() < STATIC_MM
+        for key, position in zip(zip(*parts, strict=True), truth.position, strict=True)
+    )
 
 
 def _sorted(parts: Sequence[Joined], protocol: Protocol) -> Joined:
@@ -333,4 +355,4 @@ def _poses(values: Any) -> Floats:
     return np.asarray(values, np.float64)
 
 
-__all__ = ["FRAME_BOUND", "Evaluator", "evaluate"]
+__all__ = ["COLUMN_BOUND", "STATIC_MM", "Evaluator", "evaluate"]

@@ -38,8 +38,8 @@ class GroundTruth:
             ``camera``, ``scene``; ``""`` where unknown.
         frame: ``[N]`` frame numbers; -1 where unknown.
         extras: Further columns by name, ``vertices`` in mm.
-        rotation: ``[N, 3, 3]`` world to camera; None if cameras are unknown.
-        position: ``[N, 3]`` optical centres in world mm; None if cameras are unknown.
+        rotation: ``[N, 3, 3]`` world to the benchmark's camera; None if that is unknown.
+        position: ``[N, 3]`` optical centres in world mm; None if they are unknown.
         where: Archive or file.
         fingerprint: Identifies the data: that of the archive, if there is one.
         rows: ``[N]`` rows of the archive, for pictures; None if there is no archive.
@@ -87,8 +87,10 @@ class GroundTruth:
             raise ProtocolError(
                 f"the ground truth is in {self.space} space, the predictions are in {space} space",
                 where=self.where,
-                rule="world and camera space are exchanged through known cameras",
-                fix=f"write the predictions in {self.space} space",
+                rule="world and camera space are exchanged through the benchmark's cameras; an "
+                "archive holds those of its crops, which were turned towards each person",
+                fix=f"write the predictions in {self.space} space (PredictionWriter does), or "
+                f"pass a table of ground truth in {space} space",
             )
         if space == "camera":
             moved = np.einsum("nij,nkj->nki", self.rotation, self.joints - self.position[:, None])
@@ -148,8 +150,8 @@ def attribute(target: str) -> Any:
 def truth_from_archive(protocol: Protocol, archive: Archive) -> GroundTruth:
     """Take the truth from an archive of the protocol's benchmark.
 
-    Joints are in world space. ``"camera"`` means the camera of the stored crop. Truth for
-    ``vertices`` and ``rotations`` is not in archives: load it from a table.
+    Joints are in world space, or in pixels of the stored crop. Truth for ``vertices`` and
+    ``rotations`` is not in archives: load it from a table.
     """
     manifest = archive.manifest
     if manifest.source != protocol.benchmark:
@@ -184,7 +186,6 @@ def truth_from_archive(protocol: Protocol, archive: Archive) -> GroundTruth:
         space="image" if protocol.target == "joints2d" else "world",
         labels=_labels(archive, rows),
         frame=archive.index["frame"][rows].astype(np.int64),
-        rotation=np.stack([camera.R for camera in cameras]) if has_cameras else None,
         position=np.stack([camera.t for camera in cameras]) if has_cameras else None,
         extras=_extras(records),
         where=str(archive.path),
@@ -293,7 +294,8 @@ def _extras(records: list[Record]) -> dict[str, NDArray[Any]]:
 
 def _check_switches(protocol: Protocol, archive: Archive) -> tuple[str, ...]:
     notes = []
-    told = {**archive.manifest.hints, **archive.manifest.plan}
+    plan = archive.manifest.plan
+    told = {**archive.manifest.hints, **plan, **plan.get("options", {})}
     for switch in protocol.switches:
         if switch.name not in told:
             notes.append(

@@ -187,9 +187,7 @@ def _tile(
             points = [mapping.apply(shown), np.full((len(skeleton), 2), np.nan)]
         else:
             moved = pred[row] + _root_shift(pred[row], gt[row], skeleton, protocol)
-            camera = record.camera
-            project = camera.project_camera if space == "camera" else camera.project
-            points = [project(gt[row]), project(moved)]
+            points = [record.camera.project(gt[row]), record.camera.project(moved)]
     scale = side_px / max(image.shape[:2])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     picture = np.full((side_px, side_px, 3), 250, np.uint8)

@@ -255,8 +255,9 @@ class Protocol:
             other joints of the skeleton.
         root: The point that is subtracted, see :data:`RootSpec`.
         target: What is compared.
-        space: Frame of reference of predictions and truth. Root-relative and aligned metrics are
-            the same in world and camera space.
+        space: Frame of reference in which the benchmark is defined. Distances are the same in
+            world and camera space, so predictions may be in either if the truth can follow;
+            temporal metrics are the same only under static cameras.
         metrics: The numbers, headline first.
         frames: Which samples are evaluated.
         breakdowns: Tables beside the headline.

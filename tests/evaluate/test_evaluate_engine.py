@@ -212,7 +212,7 @@ def test_world_and_camera_space_give_the_same_numbers():
     in_world = evaluate(toys.PROTOCOL, toys.predictions(world(pred), space="world"), truth)
     for first, second in zip(in_camera.values, in_world.values, strict=True):
         assert first.value == pytest.approx(second.value, abs=1e-9)
-    with pytest.raises(ProtocolError, match="exchanged through known cameras"):
+    with pytest.raises(ProtocolError, match="exchanged through the benchmark's cameras"):
         evaluate(toys.PROTOCOL, toys.predictions(pred, space="world"), toys.truth(gt))
 
 
@@ -423,11 +423,29 @@ def test_a_protocol_may_bring_its_own_evaluator():
         evaluate(dataclasses.replace(own, evaluator=None), toys.predictions(gt), toys.truth(gt))
 
 
-def test_frame_bound_metrics_refuse_another_space():
+def test_temporal_metrics_change_space_only_under_static_cameras():
     gt = toys.poses(6)
-    protocol = toys.protocol(MetricSpec("jitter", "jitter"), breakdowns=(), fps=25, space="world")
-    with pytest.raises(PredictionError, match="defined in world space"):
-        evaluate(protocol, toys.predictions(gt), toys.truth(gt))
+    pred = gt + np.random.default_rng(0).normal(0, 10, gt.shape)
+    metric = MetricSpec("velocity", "mpjve", unit="mm/frame", root=None)
+    protocol = toys.protocol(metric, breakdowns=(), space="camera")
+    still = np.tile([100.0, 0, 0], (6, 1))
+    columns = {"sequence": ["a"] * 6, "frame": np.arange(6), "space": "world"}
+    in_world = toys.predictions(pred, space="world")
+    result = evaluate(protocol, in_world, toys.truth(gt, position=still, **columns))
+    assert result["velocity"].value == pytest.approx(metrics.mpjve(pred, gt))
+    walking = still + np.arange(6)[:, None] * [0.0, 30.0, 0.0]
+    for position in (walking, None):
+        with pytest.raises(PredictionError, match="defined in camera space"):
+            evaluate(protocol, in_world, toys.truth(gt, position=position, **columns))
+
+
+def test_columns_are_never_compared_across_spaces():
+    gt = toys.poses(2)
+    turn = np.tile(np.eye(3), (2, 1, 1))
+    truth = toys.truth(gt, space="world", rotation=turn, position=np.zeros((2, 3)))
+    protocol = toys.protocol(MetricSpec("AMVE", "ampvpe"), breakdowns=())
+    with pytest.raises(PredictionError, match="AMVE compares columns that are not moved"):
+        evaluate(protocol, toys.predictions(gt), truth)
 
 
 def test_every_error_of_the_engine_is_deliberate():
