@@ -25,7 +25,7 @@ COCO_RANGES: Mapping[str, tuple[float, float]] = {
 }
 """Size ranges of COCO, in px², both ends included."""
 BOX_SHARE = 0.53  # of the box is taken by a person on average (CrowdPose, AI Challenger)
-PAIR_VALUES = 1 << 18  # keypoints compared at once: the arrays of a step stay in the cache
+PAIR_VALUES = 1 << 16  # keypoints compared at once: the arrays of a step stay in the cache
 
 
 @dataclass(frozen=True)
