@@ -1,4 +1,7 @@
-"""Human3.6M: CDF poses, one XML file of cameras, MP4 videos, MATLAB masks."""
+"""Human3.6M: CDF poses, one XML file of cameras, MP4 videos, MATLAB masks.
+
+The poses may also come from the ``data_3d_h36m.npz`` that VideoPose3D's preparation makes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from posepile_torch.errors import (
     UnreadableRawFileError,
 )
 from posepile_torch.masks import Mask
-from posepile_torch.rawfiles import iter_mat_cells, read_cdf, read_xml
+from posepile_torch.rawfiles import iter_mat_cells, read_cdf, read_npz, read_xml
 from posepile_torch.sources.h36m import SKELETON, Human36M
 
 SPLITS = {
@@ -59,15 +62,17 @@ ROWS = (*range(1, 11), *range(12, 16), 17, 18, 19, 21, 22, 25, 26, 27, 29, 30, 0
 
 _RAW_JOINTS = 32
 _SUBJECTS = 11  # with calibration; four of them have no public poses
-_S11_DIRECTIONS = ("skip-camera", "skip", "keep")
+_CHOICES = {"s11_directions": ("skip-camera", "skip", "keep"), "poses": ("cdf", "npz")}
+_NPZ = "data_3d_h36m.npz"
 
 
 class Human36MConverter(Converter):
     """Reads the raw files of :class:`~posepile_torch.sources.Human36M`.
 
     Options: ``correct_s9`` moves the three displaced recordings of S9 back, ``s11_directions`` is
-    ``"skip-camera"``, ``"skip"`` or ``"keep"``, and ``train_step`` and ``test_step`` say of how
-    many frames one is read.
+    ``"skip-camera"``, ``"skip"`` or ``"keep"``, ``train_step`` and ``test_step`` say of how many
+    frames one is read, and ``poses`` is ``"cdf"`` for the files of the dataset or ``"npz"`` for
+    ``data_3d_h36m.npz`` of VideoPose3D in the raw folder.
     """
 
     source = Human36M
@@ -78,26 +83,21 @@ class Human36MConverter(Converter):
         "s11_directions": "skip-camera",
         "train_step": 5,
         "test_step": 64,
+        "poses": "cdf",
     }
 
     def units(self) -> Iterator[Unit]:
         """List one unit per recording and camera."""
-        choice = str(self.options["s11_directions"])
-        if choice not in _S11_DIRECTIONS:
-            where = "option s11_directions of h36m"
-            raise UnknownNameError.among("choice", choice, _S11_DIRECTIONS, where=where)
+        choice = self._choice("s11_directions")
         found = False
         for subject, split in SPLITS.items():
-            folder = self.root / subject / "MyPoseFeatures" / "D3_Positions"
-            for path in sorted(folder.glob("*.cdf")):
+            for recording in self._recordings(subject):
                 found = True
-                if "_" in path.stem:  # "_ALL" holds all recordings once more
-                    continue
                 for camera in CAMERA_SIZES:
-                    if _is_left_out(subject, path.stem, camera, choice):
+                    if _is_left_out(subject, recording, camera, choice):
                         continue
-                    name = f"{subject}/{path.stem.replace(' ', '-')}/{camera}"
-                    fields = {"subject": subject, "recording": path.stem, "camera": camera}
+                    name = f"{subject}/{recording.replace(' ', '-')}/{camera}"
+                    fields = {"subject": subject, "recording": recording, "camera": camera}
                     yield Unit(name, split, fields)
         if not found:
             raise MissingRawFileError(
@@ -111,31 +111,79 @@ class Human36MConverter(Converter):
         """Yield every 5th or 64th frame of one video."""
         subject, recording, name = unit["subject"], unit["recording"], unit["camera"]
         folder = self.root / subject
-        joints = _joints(folder / "MyPoseFeatures" / "D3_Positions" / f"{recording}.cdf")
+        joints = self._joints(subject, recording)
         moved = bool(self.options["correct_s9"]) and subject == "S9" and recording in DISPLACED_S9
         if moved:
             joints = joints - DISPLACEMENT_MM
         camera = self.cameras[subject, name]
-        video = folder / "Videos" / f"{recording}.{name}.mp4"
-        if not video.is_file():
-            raise MissingRawFileError("there is no such video", where=video)
+        stem = _video_stem(folder / "Videos", recording, name)
         frames = range(0, len(joints), self._step(unit.split))
         segments = folder / "MySegmentsMat"
-        marked = _masks(segments / "ground_truth_bb" / f"{recording}.{name}.mat", frames, camera)
-        masks = _masks(segments / "ground_truth_bs" / f"{recording}.{name}.mat", frames, camera)
+        marked = _masks(segments / "ground_truth_bb" / f"{stem}.mat", frames, camera)
+        masks = _masks(segments / "ground_truth_bs" / f"{stem}.mat", frames, camera)
         for frame, area, mask in zip(frames, marked, masks, strict=True):
             box = None if area is None else area.box
             if box is not None and moved:
                 box = _moved_back(box, camera, joints[frame, SKELETON.index("pelv")])
             yield RawFrame(
                 index=frame,
-                image=VideoFrame(video, frame),
+                image=VideoFrame(folder / "Videos" / f"{stem}.mp4", frame),
                 camera=camera,
                 sequence=f"{subject}/{recording}",
                 camera_name=name,
                 activity=activity_of(recording),
                 people=[RawPerson(joints3d=joints[frame], box=box, mask=mask, subject=subject)],
             )
+
+    def _choice(self, option: str) -> str:
+        choice, known = str(self.options[option]), _CHOICES[option]
+        if choice not in known:
+            where = f"option {option} of h36m"
+            raise UnknownNameError.among("choice", choice, known, where=where)
+        return choice
+
+    def _recordings(self, subject: str) -> list[str]:
+        if self._choice("poses") == "npz":
+            return sorted(self._positions.get(subject, ()))
+        files = (self.root / subject / "MyPoseFeatures" / "D3_Positions").glob("*.cdf")
+        # Names with an underscore are "_ALL", which holds all recordings once more.
+        return sorted(path.stem for path in files if "_" not in path.stem)
+
+    def _joints(self, subject: str, recording: str) -> NDArray[np.float64]:
+        """Return the distinct joints ``[frames, 25, 3]`` in world mm."""
+        if self._choice("poses") == "npz":
+            where: Path | str = f"{self.root / _NPZ}, {subject}, {recording}"
+            # VideoPose3D stores metres, as float32.
+            poses = np.asarray(self._positions[subject][recording], np.float64) * 1000
+        else:
+            folder = self.root / subject / "MyPoseFeatures" / "D3_Positions"
+            where = folder / f"{recording}.cdf"
+            poses = _cdf_poses(where).astype(np.float64)
+        if poses.ndim != 3 or poses.shape[1:] != (_RAW_JOINTS, 3):
+            raise UnreadableRawFileError(
+                f"poses have the shape {poses.shape}",
+                where=where,
+                rule="poses are frames x 32 joints x 3",
+                fix="make the file again from D3_Positions, with all 32 joints",
+            )
+        return np.ascontiguousarray(poses[:, ROWS])
+
+    @functools.cached_property
+    def _positions(self) -> Mapping[str, Mapping[str, NDArray[np.float32]]]:
+        """Poses of ``data_3d_h36m.npz`` by subject and recording."""
+        path = self.root / _NPZ
+        content = read_npz(path, ["positions_3d"], profile="numpy")["positions_3d"]
+        positions = content.item() if content.shape == () else None
+        if not isinstance(positions, dict) or not all(
+            isinstance(recordings, dict) for recordings in positions.values()
+        ):
+            raise UnreadableRawFileError(
+                "positions_3d is no table of tables",
+                where=path,
+                rule="it holds poses by subject and recording",
+                fix="make the file again with VideoPose3D's preparation from CDF files",
+            )
+        return positions
 
     def _step(self, split: str) -> int:
         option = "train_step" if split == "train" else "test_step"
@@ -178,8 +226,17 @@ def _is_left_out(subject: str, recording: str, camera: str, choice: str) -> bool
     return choice == "skip" or (choice == "skip-camera" and camera == CORRUPT_VIDEO[2])
 
 
-def _joints(path: Path) -> NDArray[np.float64]:
-    """Return the distinct joints ``[frames, 25, 3]`` in world mm."""
+def _video_stem(folder: Path, recording: str, camera: str) -> str:
+    """Return the name of a video, whose spelling may differ from that of poses in ``.npz``."""
+    spellings = (recording, *(recording.replace(new, old, 1) for old, new in RENAMED.items()))
+    for spelling in spellings:
+        if (folder / f"{spelling}.{camera}.mp4").is_file():
+            return f"{spelling}.{camera}"
+    raise MissingRawFileError("there is no such video", where=folder / f"{recording}.{camera}.mp4")
+
+
+def _cdf_poses(path: Path) -> NDArray[np.float32]:
+    """Return all rows ``[frames, 32, 3]`` in world mm."""
     poses = read_cdf(path, ["Pose"])["Pose"]
     if poses.ndim != 3 or poses.shape[0] != 1 or poses.shape[2] != 3 * _RAW_JOINTS:
         raise UnreadableRawFileError(
@@ -188,8 +245,8 @@ def _joints(path: Path) -> NDArray[np.float64]:
             rule="D3_Positions holds 1 x frames x 96 numbers",
             fix="fetch Poses_D3_Positions again, not another kind of pose",
         )
-    joints: NDArray[np.float64] = poses[0].reshape(-1, _RAW_JOINTS, 3).astype(np.float64)
-    return joints[:, ROWS]
+    rows: NDArray[np.float32] = poses[0].reshape(-1, _RAW_JOINTS, 3)
+    return rows
 
 
 def _calibration(path: Path) -> NDArray[np.float64]:

@@ -103,6 +103,13 @@ CARD = Card(
             note="32 points in world millimetres",
         ),
         RawFilePattern(
+            "data_3d_h36m.npz",
+            RawKind.ANNOTATION,
+            required=False,
+            note="takes the place of the CDF files with the converter's option poses=npz: all 32 "
+            "points in metres, as VideoPose3D prepares them from the CDF files",
+        ),
+        RawFilePattern(
             "S{subject:d}/Videos/{recording}.{camera:54138969|55011271|58860488|60457274}.mp4",
             RawKind.VIDEO,
         ),
@@ -144,6 +151,12 @@ CARD = Card(
             "an activity is the name before the first blank; TakingPhoto and WalkingDog are Photo "
             "and WalkDog of the other actors. The numbers of recordings differ between actors",
             where=_POSES,
+            source=_VIDEOPOSE3D,
+        ),
+        Quirk(
+            "poses are metres, recordings have the common spelling while videos keep their own, "
+            "S11 Directions is absent, and S9 is displaced as in the CDF files",
+            where="data_3d_h36m.npz",
             source=_VIDEOPOSE3D,
         ),
         Quirk(

@@ -257,6 +257,38 @@ def test_masks_of_too_few_frames_and_other_poses_are_named(root, tmp_path):
         next(converter.frames(unit))
 
 
+def test_poses_of_videopose3d_are_the_same_poses(root, converter, tmp_path):
+    raw_h36m.write_npz(root)
+    other = load_converter("h36m")(root, poses="npz")
+    units = {unit.name for unit in other.units()}
+    assert len(units) == 3 * 4
+    assert not any(name.startswith("S11") for name in units)
+    for name, its_name in (
+        ("S1/TakingPhoto/55011271", "S1/Photo/55011271"),
+        (S9_GREETING, S9_GREETING),
+    ):
+        here = list(converter.frames(unit_named(converter, name)))
+        there = list(other.frames(unit_named(other, its_name)))
+        for first, second in zip(here, there, strict=True):
+            assert second.image == first.image
+            assert second.activity == first.activity
+            np.testing.assert_allclose(
+                second.people[0].joints3d, first.people[0].joints3d, atol=0.001
+            )
+    assert next(iter(there)).sequence == "S9/Greeting"
+    with pytest.raises(UnknownNameError, match="choice 'json'"):
+        list(load_converter("h36m")(root, poses="json").units())
+    broken = np.array({"S1": {"Photo": np.zeros((4, 17, 3), np.float32)}}, object)
+    (tmp_path / "S1" / "Videos").mkdir(parents=True)
+    np.savez(tmp_path / "data_3d_h36m.npz", positions_3d=broken)
+    other = load_converter("h36m")(tmp_path, poses="npz")
+    with pytest.raises(UnreadableRawFileError, match=r"shape \(4, 17, 3\)"):
+        next(other.frames(unit_named(other, "S1/Photo/54138969")))
+    np.savez(tmp_path / "data_3d_h36m.npz", positions_3d=np.zeros(3))
+    with pytest.raises(UnreadableRawFileError, match="no table of tables"):
+        list(load_converter("h36m")(tmp_path, poses="npz").units())
+
+
 def test_the_card_says_what_the_converter_does(converter):
     assert {split.name for split in CARD.splits} == {"train", "test"}
     patterns = [pattern for pattern in CARD.layout if pattern.required]

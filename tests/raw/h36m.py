@@ -122,6 +122,21 @@ def _write_metadata(path):
     )
 
 
+def write_npz(root):
+    """Write data_3d_h36m.npz as VideoPose3D's preparation does from the CDF files."""
+    from cdflib import CDF
+
+    positions = {}
+    for path in sorted(root.glob("S*/MyPoseFeatures/D3_Positions/*.cdf")):
+        subject, recording = path.parts[-4], path.stem
+        if recording == "_ALL" or (subject, recording) == ("S11", "Directions"):
+            continue
+        canonical = recording.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog")
+        pose = CDF(str(path)).varget("Pose").reshape(-1, 32, 3) / 1000
+        positions.setdefault(subject, {})[canonical] = pose.astype(np.float32)
+    np.savez_compressed(root / "data_3d_h36m.npz", positions_3d=positions)
+
+
 def write_cdf(path, pose):
     """Write the variable Pose ``[1, frames, numbers]``."""
     from cdflib.cdfwrite import CDF
