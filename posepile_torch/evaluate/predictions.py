@@ -3,19 +3,19 @@
 A file of predictions is a table (see :mod:`posepile_torch.evaluate.tables`) with one row per
 predicted person:
 
-=============  ===================  ===========================================================
-column         shape                meaning
-=============  ===================  ===========================================================
-``image``      text                 id of the image; required
-``person``     text                 id of the person in it; may be absent where every image has
+==============  ==================  ==========================================================
+column          shape               meaning
+==============  ==================  ==========================================================
+``image``       text                id of the image; required
+``person``      text                id of the person in it; may be absent where every image has
                                     one annotated person
-``joints``     ``[J, 3 or 2]``      joints in ``unit``; NaN where not predicted; required
-``confidence`` ``[J]``              optional
-``score``      number               of the detection, for average precision; optional
-``vertices``   ``[V, 3]``           mesh in ``unit``; optional
-``rotations``  ``[K, 3, 3]``        global joint rotations; optional
-others         any                  passed on to the protocol by name (``track``, ``box``, ...)
-=============  ===================  ===========================================================
+``joints``      ``[J, 3 or 2]``     joints in ``unit``; NaN where not predicted; required
+``confidence``  ``[J]``             optional
+``score``       number              of the detection, for average precision; optional
+``vertices``    ``[V, 3]``          mesh in ``unit``; optional
+``rotations``   ``[K, 3, 3]``       global joint rotations; optional
+others          any                 passed on to the protocol by name (``track``, ``box``, ...)
+==============  ==================  ==========================================================
 
 and the facts ``skeleton`` (a standard skeleton's name, or the dictionary of
 ``Skeleton.to_dict()``), ``unit`` (``"mm"``, ``"cm"``, ``"m"`` or ``"px"``), ``space``

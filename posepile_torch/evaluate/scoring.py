@@ -123,7 +123,7 @@ class Scorer:
         options = {k: v for k, v in metric.arguments.items() if k in _FIT_OPTIONS}
         joints, fit = self.protocol.joints_of(metric), self.protocol.fit_of(metric)
         # Evaluated joints outside the fit are moved along by the same transform.
-        key = (align, None if fits else root, joints, fit if fits else (), tuple(options.items()))
+        key = (align, None if fits else root, joints, fit, tuple(options.items()))
         if key not in self._distances:
             if fits and not set(joints) <= set(fit):
                 found = self._carried(metric, align, options)
@@ -135,20 +135,34 @@ class Scorer:
     def _direct(
         self, metric: MetricSpec, align: metrics.Align, root: RootSpec, options: dict[str, Any]
     ) -> Floats:
-        fits = align in ("rigid", "similarity")
-        involved = self.protocol.fit_of(metric) if fits else self.protocol.joints_of(metric)
+        joints = self.protocol.joints_of(metric)
+        pred, gt = self.data.pred, self.data.gt
+        if align == "scale" and root not in (None, "centroid"):
+            # moved beforehand, so that the joints of the root have no say in the scale
+            pred, gt = self._relative(root, pred, pred), self._relative(root, gt, gt)
+            root = None
+        # a fit and a centroid are those of all joints, whichever of them are scored
+        of_all = align != "none" or root == "centroid"
+        involved = self.protocol.fit_of(metric) if of_all else joints
         number, members = self._root(root, involved)
         columns = self.skeleton.indices([*involved, *members])
-        names = [self.skeleton.joints[column] for column in columns]
+        own = [self.skeleton.joints[column] for column in columns]
+        unfitted = [joint for joint in joints if self._own(joint) not in own]
+        if unfitted:
+            raise ProtocolError(
+                f"metric {metric.name!r} scores {', '.join(unfitted)}, which its "
+                f"{'alignment' if align != 'none' else 'centroid'} leaves out",
+                where=self.protocol.id,
+                rule="with a scale or a centroid, scored joints are among those it is made from",
+                fix="add them to the joints of the protocol, or to fit",
+            )
         return np.asarray(
             metrics.joint_distances(
-                self.data.pred[:, columns],
-                self.data.gt[:, columns],
+                pred[:, columns],
+                gt[:, columns],
                 align=align,
                 root=number,
-                joints=[
-                    names.index(self._own(joint)) for joint in self.protocol.joints_of(metric)
-                ],
+                joints=[own.index(self._own(joint)) for joint in joints],
                 min_valid_joints=self.protocol.min_valid_joints,
                 on_missing=self.on_missing,
                 **options,

@@ -262,6 +262,31 @@ def test_alignment_joints_scored_joints_and_root_are_three_choices():
     assert result["centroid"].value == pytest.approx(metrics.mpjpe(pred, gt, root="centroid"))
 
 
+def test_scale_and_centroid_are_those_of_all_joints_whichever_are_scored():
+    gt, pred = toys.poses(5), 0.8 * toys.poses(5, seed=1)
+    wrists, limbs = ("lwri", "rwri"), "neck head lwri rwri"
+    protocol = toys.protocol(
+        MetricSpec("N, hips", "n_mpjpe", root=("lhip", "rhip")),
+        MetricSpec("N wrists", "n_mpjpe", joints=wrists, root=("lhip", "rhip")),
+        MetricSpec("centred wrists", "mpjpe", joints=wrists, root="centroid"),
+        joints=limbs,
+        breakdowns=(),
+    )
+    result = evaluate(protocol, toys.predictions(pred), toys.truth(gt))
+    p, g = (poses[:, 3:] - poses[:, 1:3].mean(1, keepdims=True) for poses in (pred, gt))
+    p *= ((p * g).sum((1, 2)) / (p * p).sum((1, 2)))[:, None, None]
+    assert result["N, hips"].value == pytest.approx(np.linalg.norm(p - g, axis=-1).mean())
+    assert result["N wrists"].value == pytest.approx(np.linalg.norm(p - g, axis=-1)[:, 2:].mean())
+    p, g = (poses[:, 3:] - poses[:, 3:].mean(1, keepdims=True) for poses in (pred, gt))
+    expected = np.linalg.norm(p - g, axis=-1)[:, 2:].mean()
+    assert result["centred wrists"].value == pytest.approx(expected)
+    stray = MetricSpec("hip", "mpjpe", joints="lhip", root="centroid")
+    with pytest.raises(ProtocolError, match="scores lhip, which its centroid leaves out"):
+        evaluate(
+            dataclasses.replace(protocol, metrics=(stray,)), toys.predictions(pred), toys.truth(gt)
+        )
+
+
 def test_time_stops_at_the_border_of_a_sequence_and_at_gaps():
     frames = np.array([0, 1, 2, 3, 0, 1, 2, 5])
     gt = toys.poses(8)
