@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from posepile_torch.errors import UnreadableRawFileError
 from posepile_torch.masks import Mask
-from posepile_torch.rawfiles import iter_json_array, safe_member_name
+from posepile_torch.rawfiles import iter_json_arrays, safe_member_name
 
 # Speed over size: annotations are packed once and unpacked once.
 _COMPRESSION = 1
@@ -52,31 +52,46 @@ class CocoFile:
 
     def __init__(self, path: Path, fields: Sequence[str], keypoints: Sequence[str]) -> None:
         self.path = path
-        self._check_category(keypoints)
-        images = (self._image(entry) for entry in iter_json_array(path, "images"))
+        images, joints = [], []
+        self._packed: dict[int, list[bytes]] = {}
+        for key, entry in iter_json_arrays(path, ("images", "annotations", "categories")):
+            if not isinstance(entry, Mapping):
+                raise self._malformed(f"{key} has the entry {entry!r:.80}", "entries are objects")
+            if key == "images":
+                images.append(self._image(entry))
+            elif key == "annotations":
+                self._keep(entry, fields)
+            elif "keypoints" in entry:
+                joints.append(entry["keypoints"])
         self.images: tuple[CocoImage, ...] = tuple(sorted(images))
         """All images, also those without annotations, by id."""
-        self._packed: dict[int, list[bytes]] = {image.id: [] for image in self.images}
-        if len(self._packed) < len(self.images):
-            raise self._malformed("two images have one id", "ids of images are unique")
-        for entry in iter_json_array(path, "annotations"):
-            self._keep(entry, fields)
+        self._check(joints, list(keypoints))
 
     def annotations(self, image: CocoImage) -> list[dict[str, Any]]:
         """Return the annotations of an image in the order of the file."""
-        return [json.loads(zlib.decompress(packed)) for packed in self._packed[image.id]]
+        return [json.loads(zlib.decompress(packed)) for packed in self._packed.get(image.id, ())]
 
-    def _check_category(self, keypoints: Sequence[str]) -> None:
-        categories = [c for c in iter_json_array(self.path, "categories") if c.get("keypoints")]
-        if len(categories) != 1 or list(categories[0]["keypoints"]) != list(keypoints):
+    def _check(self, joints: list[Any], expected: list[str]) -> None:
+        if joints != [expected]:
             raise self._malformed(
-                f"the categories name the joints {[c['keypoints'] for c in categories]}",
-                f"there is one category with joints, in the order {list(keypoints)}",
+                f"the categories name the joints {joints}",
+                f"there is one category with joints, in the order {expected}",
+            )
+        ids = {image.id for image in self.images}
+        if len(ids) < len(self.images):
+            raise self._malformed("two images have one id", "ids of images are unique")
+        strays = sorted(set(self._packed) - ids)
+        if strays:
+            raise self._malformed(
+                f"{len(strays)} images with annotations are not listed, the first is {strays[0]}",
+                "an annotation belongs to an image of the file",
             )
 
     def _image(self, entry: Mapping[str, Any]) -> CocoImage:
         try:
             size = (int(entry["width"]), int(entry["height"]))
+            if min(size) < 1:
+                raise ValueError(f"it is {size[0]} x {size[1]} pixels large")
             name = safe_member_name(entry["file_name"], where=self.path)
             return CocoImage(int(entry["id"]), name, size)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -87,15 +102,15 @@ class CocoFile:
 
     def _keep(self, entry: Mapping[str, Any], fields: Sequence[str]) -> None:
         missing = {"id", "image_id", *fields} - set(entry)
-        if missing or entry["image_id"] not in self._packed:
+        if missing or type(entry["image_id"]) is not int:
             raise self._malformed(
-                f"annotation {entry.get('id')} of image {entry.get('image_id')} "
-                + (f"lacks {sorted(missing)}" if missing else "belongs to no image of the file"),
-                f"an annotation has {sorted(fields)} and an image",
+                f"annotation {entry.get('id')} of image {entry.get('image_id')} lacks "
+                f"{sorted(missing) or 'a number for its image'}",
+                f"an annotation has an id, an image_id and {sorted(fields)}",
             )
         kept = {name: entry[name] for name in ("id", *fields)}
         data = json.dumps(kept, separators=(",", ":")).encode()
-        self._packed[entry["image_id"]].append(zlib.compress(data, _COMPRESSION))
+        self._packed.setdefault(entry["image_id"], []).append(zlib.compress(data, _COMPRESSION))
 
     def _malformed(self, what: str, rule: str) -> UnreadableRawFileError:
         return UnreadableRawFileError(

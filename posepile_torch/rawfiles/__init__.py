@@ -19,7 +19,11 @@ from posepile_torch.rawfiles.extract import (
 )
 from posepile_torch.rawfiles.hdf5 import Hdf5File
 from posepile_torch.rawfiles.json_file import parse_json, read_json
-from posepile_torch.rawfiles.json_stream import iter_json_array, iter_json_object
+from posepile_torch.rawfiles.json_stream import (
+    iter_json_array,
+    iter_json_arrays,
+    iter_json_object,
+)
 from posepile_torch.rawfiles.mat import iter_mat_cells, list_mat, mat_list, read_mat
 from posepile_torch.rawfiles.mat_v5 import MatVariable
 from posepile_torch.rawfiles.members import DEFAULT_LIMITS, ExtractionLimits, safe_member_name
@@ -59,6 +63,7 @@ __all__ = [
     "extract_tar",
     "extract_zip",
     "iter_json_array",
+    "iter_json_arrays",
     "iter_json_object",
     "iter_mat_cells",
     "iter_pickles",

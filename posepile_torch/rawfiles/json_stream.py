@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, NoReturn
 
 from posepile_torch.errors import RawFileTooLargeError, UnreadableRawFileError
@@ -47,6 +47,24 @@ def iter_json_array(
     """
     with _JsonStream(path, allow_nan, max_item_bytes, chunk_bytes) as stream:
         yield from stream.document(_as_keys(key), "[")
+
+
+def iter_json_arrays(
+    path: str | os.PathLike[str],
+    keys: Collection[str],
+    *,
+    allow_nan: bool = False,
+    max_item_bytes: int = _MAX_ITEM_BYTES,
+    chunk_bytes: int = 1 << 22,
+) -> Iterator[tuple[str, Any]]:
+    """Yield ``(key, element)`` for several arrays of the outermost object, in one pass.
+
+    The elements come in the order of the file, so the arrays do as well, whatever the order of
+    ``keys``. The other arguments and the errors are those of :func:`iter_json_array`; every key
+    must be there.
+    """
+    with _JsonStream(path, allow_nan, max_item_bytes, chunk_bytes) as stream:
+        yield from stream.arrays(keys)
 
 
 def iter_json_object(
@@ -115,6 +133,34 @@ class _JsonStream:
         if self.peek():
             self.fail("text follows the end of the JSON document")
 
+    def arrays(self, keys: Collection[str]) -> Iterator[tuple[str, Any]]:
+        """Yield the members of several arrays of the document and check the rest of the file."""
+        names: list[str] = []
+        if self.peek() != "{":
+            self.fail("expected an object at $")
+        for name in self.names():
+            names.append(name)
+            if name not in keys:
+                self.skip()
+            elif self.peek() != "[":
+                self.fail(f"expected an array at {''.join(self.trail)}")
+            else:
+                for element in self.items():
+                    yield name, element
+        for key in keys:
+            self.require(key, names)
+        if self.peek():
+            self.fail("text follows the end of the JSON document")
+
+    def require(self, key: str, names: list[str]) -> None:
+        """Refuse an object whose keys are ``names`` if it lacks ``key``."""
+        if key not in names:
+            raise UnreadableRawFileError(
+                f"there is no key {key!r} at {''.join(self.trail)}",
+                where=self.path,
+                fix=f"the keys are {', '.join(map(repr, names[:20])) or '(none)'}",
+            )
+
     def within(self, keys: tuple[str, ...], opener: str) -> Iterator[Any]:
         """Descend along ``keys``; yield the members of the container found there."""
         if not keys:
@@ -132,12 +178,7 @@ class _JsonStream:
                 yield from self.within(keys[1:], opener)
             else:
                 self.skip()
-        if keys[0] not in names:
-            raise UnreadableRawFileError(
-                f"there is no key {keys[0]!r} at {''.join(self.trail)}",
-                where=self.path,
-                fix=f"the keys are {', '.join(map(repr, names[:20])) or '(none)'}",
-            )
+        self.require(keys[0], names)
 
     def items(self) -> Iterator[Any]:
         """Yield the elements of the array that begins here."""

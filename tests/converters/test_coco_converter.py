@@ -236,6 +236,18 @@ def stray_image(document):
     document["annotations"][0]["image_id"] = 4711
 
 
+def image_by_name(document):
+    document["annotations"][0]["image_id"] = "nine"
+
+
+def no_object(document):
+    document["annotations"][0] = "x"
+
+
+def flat_image(document):
+    document["images"][0]["height"] = 0
+
+
 def escaping_name(document):
     document["images"][0]["file_name"] = "../../secret.jpg"
 
@@ -257,7 +269,10 @@ def twin_images(document):
         (short_box, r"bbox is"),
         (other_order, r"right_eye', 'left_eye'"),
         (missing_field, r"annotation 101 of image 9 lacks \['bbox'\]"),
-        (stray_image, r"annotation 101 of image 4711 belongs to no image"),
+        (stray_image, r"1 images with annotations are not listed, the first is 4711"),
+        (image_by_name, r"annotation 101 of image nine lacks a number"),
+        (no_object, r"annotations has the entry 'x'"),
+        (flat_image, r"it is 640 x 0 pixels large"),
         (escaping_name, r"secret\.jpg"),
         (no_width, r"KeyError: 'width'"),
         (twin_images, r"two images have one id"),

@@ -13,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posepile_torch.errors import PosepileError, RawFileTooLargeError, UnreadableRawFileError
-from posepile_torch.rawfiles import iter_json_array, iter_json_object, parse_json, read_json
+from posepile_torch.rawfiles import (
+    iter_json_array,
+    iter_json_arrays,
+    iter_json_object,
+    parse_json,
+    read_json,
+)
 
 BOM = b"\xef\xbb\xbf"
 VALUES = st.recursive(
@@ -128,6 +134,33 @@ def test_random_bytes_end_in_a_named_error(tmp_path_factory, data, chunk_bytes):
         read_json(file)
     with pytest.raises(PosepileError):
         list(iter_json_array(file, "rows", chunk_bytes=chunk_bytes))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(VALUES, max_size=4), st.lists(VALUES, max_size=4), VALUES, st.integers(1, 40))
+def test_several_arrays_come_in_one_pass(tmp_path_factory, first, second, other, chunk_bytes):
+    file = tmp_path_factory.mktemp("json") / "a.json"
+    document = {"x": other, "first": first, "y": other, "second": second, "z": [other]}
+    file.write_text(json.dumps(document))
+    got = list(iter_json_arrays(file, ("second", "first"), chunk_bytes=chunk_bytes))
+    expected = json.loads(json.dumps(document))
+    assert got == [(key, row) for key in ("first", "second") for row in expected[key]]
+
+
+def test_every_one_of_several_arrays_must_be_there(tmp_path):
+    file = tmp_path / "a.json"
+    file.write_text('{"images": [1], "info": {"year": 2020}}')
+    with pytest.raises(UnreadableRawFileError, match="no key 'annotations'") as caught:
+        list(iter_json_arrays(file, ("images", "annotations")))
+    assert "'images', 'info'" in caught.value.fix
+    with pytest.raises(UnreadableRawFileError, match=r"expected an array at \$\.info"):
+        list(iter_json_arrays(file, ("images", "info")))
+    file.write_text('{"images": [1]} and more')
+    with pytest.raises(UnreadableRawFileError, match="text follows the end"):
+        list(iter_json_arrays(file, ("images",)))
+    file.write_text("[1]")
+    with pytest.raises(UnreadableRawFileError, match="expected an object"):
+        list(iter_json_arrays(file, ("images",)))
 
 
 def test_streaming_says_what_is_there(tmp_path):
