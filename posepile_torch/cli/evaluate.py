@@ -172,7 +172,9 @@ def _list(*, as_json: bool) -> None:
     else:
         table = Table("protocol", "title", "metrics")
         for p in rows:
-            table.add_row(p.id, p.title, ", ".join(metric.name for metric in p.metrics))
+            names = [metric.name for metric in p.metrics]
+            more = f", and {len(names) - 4} more" if len(names) > 4 else ""
+            table.add_row(p.id, p.title, ", ".join(names[:4]) + more)
         output.console().print(table)
     for line in broken:
         output.warn(line)

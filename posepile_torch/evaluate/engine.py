@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,13 @@ def evaluate(
                 where=protocol.id,
                 rule="the evaluator of a protocol returns a Result",
             )
-        return result
+        return replace(
+            result,
+            name=result.name or predictions.name,
+            truth=result.truth or truth.where,
+            truth_fingerprint=result.truth_fingerprint or truth.fingerprint,
+            notes=tuple(dict.fromkeys([*truth.notes, *mapped.approximations, *result.notes])),
+        )
     truth = _in_common_space(protocol, mapped, truth)
     joined = join(mapped, truth)
     evaluator = Evaluator(protocol, on_missing=policy)

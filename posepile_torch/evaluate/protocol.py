@@ -38,12 +38,15 @@ AUC, CPS) take it from ``MetricSpec.align``. A metric may replace joints and roo
 
 Where a benchmark needs more than one prediction per annotated person (matching, detection
 scores, tracks), ``evaluator`` names a function ``"module:attribute"`` that computes all metrics:
-``(protocol, predictions, truth, on_missing) -> Result``, called by
-:func:`posepile_torch.evaluate.engine.evaluate` with
+``(protocol, predictions, truth, on_missing) -> Result``.
+:func:`posepile_torch.evaluate.engine.evaluate` calls it with
 :class:`~posepile_torch.evaluate.predictions.Predictions` in the protocol's skeleton and unit, and
-returning a :class:`~posepile_torch.evaluate.results.Result`. Where the truth is not in an
-archive, ``raw_truth`` names a function ``(protocol, path, body_models) -> GroundTruth`` that reads
-the benchmark's own files; ``body_models`` is the user's folder of body models, or None.
+adds names, ground truth and notes of the inputs to the
+:class:`~posepile_torch.evaluate.results.Result` that it returns.
+
+Where the truth is not in an archive, ``raw_truth`` names a function
+``(protocol, path, body_models) -> GroundTruth`` that reads the benchmark's own files;
+``body_models`` is the user's folder of body models, or None.
 """
 
 from __future__ import annotations

@@ -438,7 +438,10 @@ def test_a_protocol_may_bring_its_own_evaluator():
     own = toys.protocol(metric, breakdowns=(), evaluator=f"{__name__}:counting_evaluator")
     gt = toys.poses(2)
     crowd = toys.predictions(np.concatenate([gt, gt, gt]))
-    assert evaluate(own, crowd, toys.truth(gt))["people"].value == 6
+    result = evaluate(own, crowd, toys.truth(gt, notes=("half of them",), fingerprint="f0"))
+    assert result["people"].value == 6
+    assert (result.name, result.truth) == ("toy", "toy truth")
+    assert (result.truth_fingerprint, result.notes) == ("f0", ("half of them",))
     with pytest.raises(ProtocolError, match="evaluator of its own"):
         Evaluator(own)
     wrong = dataclasses.replace(own, evaluator=f"{__name__}:no_evaluator")
