@@ -24,7 +24,7 @@ from posepile_torch.errors import (
     UnreadableRawFileError,
 )
 from posepile_torch.masks import Mask
-from posepile_torch.rawfiles import iter_mat_cells, read_cdf, read_npz, read_xml
+from posepile_torch.rawfiles import Hdf5File, read_cdf, read_npz, read_xml
 from posepile_torch.sources.h36m import SKELETON, Human36M
 
 SPLITS = {
@@ -294,29 +294,35 @@ def _about(axis: int, angle_rad: float) -> NDArray[np.float64]:
 
 
 def _masks(path: Path, frames: range, camera: Camera) -> Iterator[Mask | None]:
-    """Yield the mask of each frame, or None for all if there is no file, which is optional."""
+    """Yield the mask of each frame, or None for all if there is no file, which is optional.
+
+    One mask in 5 or 64 is wanted, so each is looked up by its reference; as cells of MATLAB they
+    would all be read.
+    """
     if not path.is_file():
         yield from itertools.repeat(None, len(frames))
         return
-    count = 0
-    for index, cell in enumerate(iter_mat_cells(path, "Masks")):
-        if index not in frames:
-            continue
-        mask = Mask.from_array(np.asarray(cell) != 0)
-        if mask.size != camera.size:
+    with Hdf5File(path) as file:
+        references = file.read("Masks").ravel()
+        if len(references) < frames.stop:
             raise UnreadableRawFileError(
-                f"mask {index} is {mask.size}, the image {camera.size} (width, height)", where=path
+                f"there are {len(references)} masks for {frames.stop} frames",
+                where=path,
+                rule="Masks has one entry per frame",
+                fix="fetch the file again, or remove it: masks and boxes are optional",
             )
-        count += 1
-        yield mask
-        if count == len(frames):
-            return
-    raise UnreadableRawFileError(
-        f"there are masks for {count} of {len(frames)} frames",
-        where=path,
-        rule="Masks has one entry per frame",
-        fix="fetch the file again, or remove it: masks and boxes are optional",
-    )
+        for frame in frames:
+            with file.reading():
+                cell = file.root[references[frame]]
+                file.refuse_external(cell, f"mask {frame}")
+                stored = np.asarray(cell[()])  # transposed, as MATLAB's arrays lie in HDF5
+            mask = Mask.from_array(np.atleast_2d(stored.T != 0))
+            if mask.size != camera.size:
+                raise UnreadableRawFileError(
+                    f"mask {frame} is {mask.size}, the image {camera.size} (width, height)",
+                    where=path,
+                )
+            yield mask
 
 
 def _moved_back(

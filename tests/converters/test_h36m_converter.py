@@ -249,7 +249,7 @@ def test_masks_of_too_few_frames_and_other_poses_are_named(root, tmp_path):
     shutil.copy(root / poses, copy / poses)
     converter = load_converter("h36m")(copy)
     unit = unit_named(converter, "S1/TakingPhoto/54138969")
-    with pytest.raises(UnreadableRawFileError, match="masks for 1 of 2 frames"):
+    with pytest.raises(UnreadableRawFileError, match="2 masks for 6 frames"):
         list(converter.frames(unit))
     (copy / poses).unlink()
     raw_h36m.write_cdf(copy / poses, np.zeros((1, 6, 64), np.float32))
