@@ -29,8 +29,14 @@ VIEWS = ("left", "mid", "right")
 """The three cameras; ``all`` in ``splits.csv`` stands for them."""
 
 _COLUMNS = ("subject", "clip", "split", "view")
-# Name of the skeleton that posekit, which wrote the C3D files, stores in POINT:SKEL.
+# posekit, which wrote the C3D files, stores the name of its skeleton in POINT:SKEL and the names
+# of the joints in POINT:LABELS.
 _RAW_SKELETON = "aspset_17j"
+_RAW_LABELS = (
+    *("right_ankle", "right_knee", "right_hip", "right_wrist", "right_elbow", "right_shoulder"),
+    *("left_ankle", "left_knee", "left_hip", "left_wrist", "left_elbow", "left_shoulder"),
+    *("head_top", "head", "neck", "spine", "pelvis"),
+)
 # Knee to ankle of a person. Coordinates that were metres or centimetres would fall far outside.
 _PLAUSIBLE_SHANK_MM = (200.0, 700.0)
 
@@ -109,12 +115,12 @@ class AspsetConverter(Converter):
             raise JointCountError.of(
                 len(self.source.native), file.points_mm.shape[1], where=f"points of {path}"
             )
-        skeleton = file.parameters["POINT"].get("SKEL", _RAW_SKELETON)
-        if _RAW_SKELETON not in np.atleast_1d(skeleton):
+        skeleton = np.atleast_1d(file.parameters["POINT"].get("SKEL", _RAW_SKELETON)).tolist()
+        if skeleton != [_RAW_SKELETON] or (any(file.labels) and file.labels != _RAW_LABELS):
             raise UnreadableRawFileError(
-                f"the points follow the skeleton {skeleton!r}",
+                f"the skeleton is {', '.join(skeleton)} with the points {', '.join(file.labels)}",
                 where=path,
-                rule=f"the published files hold {_RAW_SKELETON}",
+                rule=f"the published files hold {_RAW_SKELETON}: {', '.join(_RAW_LABELS)}",
             )
         knees, ankles = (self.source.native.indices(f"l{j} r{j}") for j in ("kne", "ank"))
         shanks_mm = np.linalg.norm(file.points_mm[:, knees] - file.points_mm[:, ankles], axis=-1)

@@ -49,6 +49,9 @@ class CocoConverter(Converter):
 
     Options: ``year`` is 2017 or 2014, which divide the same images into train and val
     differently; ``images_per_unit`` is the size of the pieces in which the work is done.
+
+    Attributes:
+        parts: Where the joints of an annotation are, in the order of the skeleton.
     """
 
     source: ClassVar[type[Source2D]] = Coco

@@ -42,7 +42,8 @@ class CocoFile:
 
     Args:
         path: The JSON file.
-        fields: Fields of an annotation that are kept; all must be there.
+        fields: Fields of an annotation that are kept; all must be there, except in groups
+            (``iscrowd``), of which the outline is enough.
         keypoints: Names that the category must give to the joints, in order.
 
     Raises:
@@ -101,14 +102,16 @@ class CocoFile:
             ) from None
 
     def _keep(self, entry: Mapping[str, Any], fields: Sequence[str]) -> None:
-        missing = {"id", "image_id", *fields} - set(entry)
+        # Groups have an outline and no joints; which of the other fields they have is no matter.
+        needed = ("iscrowd", "segmentation") if entry.get("iscrowd") else fields
+        missing = {"id", "image_id", *needed} - set(entry)
         if missing or type(entry["image_id"]) is not int:
             raise self._malformed(
                 f"annotation {entry.get('id')} of image {entry.get('image_id')} lacks "
                 f"{sorted(missing) or 'a number for its image'}",
-                f"an annotation has an id, an image_id and {sorted(fields)}",
+                f"an annotation has an id, an image_id and {sorted(needed)}",
             )
-        kept = {name: entry[name] for name in ("id", *fields)}
+        kept = {name: entry[name] for name in ("id", *fields) if name in entry}
         data = json.dumps(kept, separators=(",", ":")).encode()
         self._packed.setdefault(entry["image_id"], []).append(zlib.compress(data, _COMPRESSION))
 

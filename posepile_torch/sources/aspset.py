@@ -31,19 +31,15 @@ CARD = Card(
     name="aspset",
     title="ASPset-510",
     description=(
-        "17 amateur athletes perform 30 sports actions each (running, kicking, bowling, ...) on "
-        "outdoor fields, filmed in 4K at 50 frames per second by three fixed cameras, of which "
-        "the test split shows one per clip. 3D joints come from synchronised views without "
-        "markers: 2D labels, partly by hand, and an optimisation over each clip."
+        "17 amateur athletes perform 30 clips of sports each on outdoor fields, filmed in 4K at 50 "
+        "frames per second by three fixed cameras, of which the test split shows one per clip. "
+        "3D joints come without markers: labels by hand and an optimisation over the views."
     ),
     tasks=(Task.POSE_3D, Task.VIDEO),
-    licence=Licence(
-        "LicenseRef-ASPset-510-PublicDomain",
-        commercial=True,
-        redistribution=True,
-        derivatives=True,
-        evidence="PosePile's README calls the data public domain; other notes say CC0. Check the "
-        "item's page before you pass data on.",
+    licence=Licence.spdx(
+        "CC0-1.0",
+        evidence="PosePile's README and users of the files call the data public domain, CC0; the "
+        "item's page has the last word.",
         url=_ITEM,
     ),
     access=Access.OPEN,
@@ -52,35 +48,46 @@ CARD = Card(
     paper="https://doi.org/10.1016/j.imavis.2021.104196",
     release="v1, with the test joints that were published in 2024",
     download_steps=(
-        f"open {_ITEM} and download splits.csv and the archives aspset510_v1_<fold>-<kind>.tar.gz "
-        "for the folds trainval and test and the kinds boxes, cameras, joints_3d and videos",
-        "unpack all archives into one folder; they bring a folder ASPset-510 with trainval and "
+        f"open {_ITEM} and download splits.csv and the archives "
+        "aspset510_v1_{trainval,test}-{boxes,cameras,joints_3d,videos}.tar.gz",
+        "unpack all archives into one folder: they bring a folder ASPset-510 with trainval and "
         "test in it",
-        "put splits.csv beside trainval and test, and pass their folder as --raw",
+        "see that splits.csv lies beside trainval and test, and pass their folder as --raw",
+        "for training alone leave test out and convert with --option splits='train val'",
     ),
     layout=(
         RawFilePattern("splits.csv", RawKind.INDEX, note="subject, clip, split, view; no heading"),
         RawFilePattern(
-            "{fold:trainval|test}/cameras/{subject}/{subject}-{view}.json", RawKind.CALIBRATION
+            "{fold:trainval|test}/cameras/{subject}/{subject}-{view}.json",
+            RawKind.CALIBRATION,
+            origin="aspset510_v1_{fold}-cameras.tar.gz",
         ),
         RawFilePattern(
             "{fold:trainval|test}/boxes/{subject}/{subject}-{clip}-{view}.csv",
             RawKind.ANNOTATION,
             note="a heading, then left, top, right, bottom for each frame",
+            origin="aspset510_v1_{fold}-boxes.tar.gz",
         ),
         RawFilePattern(
-            "{fold:trainval|test}/videos/{subject}/{subject}-{clip}-{view}.mkv", RawKind.VIDEO
+            "{fold:trainval|test}/videos/{subject}/{subject}-{clip}-{view}.mkv",
+            RawKind.VIDEO,
+            origin="aspset510_v1_{fold}-videos.tar.gz",
         ),
-        RawFilePattern("trainval/joints_3d/{subject}/{subject}-{clip}.c3d", RawKind.ANNOTATION),
+        RawFilePattern(
+            "trainval/joints_3d/{subject}/{subject}-{clip}.c3d",
+            RawKind.ANNOTATION,
+            origin="aspset510_v1_trainval-joints_3d.tar.gz",
+        ),
         RawFilePattern(
             "test/joints_3d/{subject}/{subject}-{clip}.c3d",
             RawKind.ANNOTATION,
             required=False,
             note="published later than the rest; without them the test split has no records",
+            origin="aspset510_v1_test-joints_3d.tar.gz",
         ),
     ),
     splits=(
-        Split("train", note="other subjects than val and test"),
+        Split("train", note="shares the folder trainval"),
         Split("val", note="shares the folder trainval"),
         Split("test", note="evaluated at 10 frames per second; one view per clip"),
     ),
@@ -126,7 +133,7 @@ CARD = Card(
 class Aspset(Source3D):
     """ASPset-510; see :data:`CARD`.
 
-    Keys: ``subject`` (``"1e28"``), ``sequence`` (subject and clip, ``"1e28-0001"``) and
+    Keys: ``subject`` (``"04ac"``), ``sequence`` (subject and clip, ``"04ac-0001"``) and
     ``camera_name`` (``"left"``, ``"mid"`` or ``"right"``).
     """
 

@@ -28,10 +28,7 @@ _HALF_PIXEL = "https://github.com/facebookresearch/detectron2/pull/175#issuecomm
 
 _HINTS = Hints(realistic_background=True, has_mask=True, has_camera=False)
 
-_IMAGE_STEP = (
-    "download train2017.zip and val2017.zip (of the year that you convert) and unpack them into "
-    "one folder, the --raw folder"
-)
+_IMAGE_STEP = "download train2017.zip and val2017.zip and unpack them into the --raw folder"
 _QUIRKS = (
     Quirk(
         "keypoints are whole pixels, counted from 0 at the middle of the first one; boxes and "
@@ -76,7 +73,7 @@ CARD = Card(
     citation="lin2014coco",
     homepage=_HOME,
     paper="https://arxiv.org/abs/1405.0312",
-    release="2017; the split of 2014 by the option year",
+    release="2017; --option year=2014 converts the files of 2014",
     download_steps=(
         f"open {_HOME}/#download",
         _IMAGE_STEP,
@@ -87,8 +84,13 @@ CARD = Card(
         RawFilePattern(
             "annotations/person_keypoints_{split:train|val}{year:2017|2014}.json",
             RawKind.ANNOTATION,
+            origin="annotations_trainval{year}.zip",
         ),
-        RawFilePattern("{split:train|val}{year:2017|2014}/{image}.jpg", RawKind.IMAGE),
+        RawFilePattern(
+            "{split:train|val}{year:2017|2014}/{image}.jpg",
+            RawKind.IMAGE,
+            origin="{split}{year}.zip",
+        ),
     ),
     splits=(
         Split("train", people=149_813, note="train2017; people with at least one joint"),
@@ -137,7 +139,9 @@ WHOLEBODY_CARD = Card(
         RawFilePattern(
             "annotations/coco_wholebody_{split:train|val}_v1.0.json", RawKind.ANNOTATION
         ),
-        RawFilePattern("{split:train|val}2017/{image}.jpg", RawKind.IMAGE),
+        RawFilePattern(
+            "{split:train|val}2017/{image}.jpg", RawKind.IMAGE, origin="{split}2017.zip"
+        ),
     ),
     splits=(Split("train", note="train2017"), Split("val", note="val2017")),
     units=LengthUnit.PIXEL,

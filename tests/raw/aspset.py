@@ -19,10 +19,10 @@ LABELS = {
 SIZE = (640, 360)
 ANGLES_DEG = {"left": -40, "mid": 0, "right": 40}
 CLIPS = (
-    ("1e28", "0001", "train", "all"),
-    ("1e28", "0002", "train", "mid"),
+    ("04ac", "0001", "train", "all"),
+    ("04ac", "0002", "train", "mid"),
     ("5cb9", "0001", "val", "right"),
-    ("8a59", "0001", "test", "left"),
+    ("1e28", "0001", "test", "left"),
 )
 
 
@@ -50,14 +50,14 @@ def write_raw(root, *, clips=CLIPS, frames=3, test_joints=True):
     return root
 
 
-def write_c3d(path, points, *, units="mm", skeleton="aspset_17j"):
+def write_c3d(path, points, *, units="mm", skeleton="aspset_17j", labels=tuple(LABELS)):
     """Write points ``[F, J, 3]`` as posekit does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = ezc3d.c3d()
     point = file["parameters"]["POINT"]
     point["RATE"]["value"] = [50]
     point["UNITS"]["value"] = [units]
-    point["LABELS"]["value"] = list(LABELS)[: points.shape[1]]
+    point["LABELS"]["value"] = list(labels)[: points.shape[1]]
     file.add_parameter("POINT", "SKEL", [skeleton])
     file["data"]["points"] = points.transpose(2, 1, 0).astype(np.float64)
     file.write(str(path))

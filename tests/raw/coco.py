@@ -135,9 +135,11 @@ def crowd(number):
     flat = inside.ravel(order="F")
     changes = np.flatnonzero(np.diff(flat, prepend=0))
     counts = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
-    entry = person(number, (0, 0), missing=tuple(BODY), invalid=tuple(PARTS))
-    outline = {"size": [SIZE[1], SIZE[0]], "counts": counts}
-    return entry | {"iscrowd": 1, "segmentation": outline, "bbox": [400, 440, 200, 30]}
+    return {
+        "id": number, "category_id": 1, "iscrowd": 1, "area": 6000, "num_keypoints": 0,
+        "keypoints": [0] * 51, "bbox": [400, 440, 200, 30],
+        "segmentation": {"size": [SIZE[1], SIZE[0]], "counts": counts},
+    }  # fmt: skip
 
 
 def _write_split(root, split, year, content):
@@ -178,6 +180,8 @@ def _picture(people):
     image[::30] += 10
     labels = []
     for entry in people:
+        if entry["iscrowd"]:
+            continue
         fields = ("keypoints", *(f"{part}_kpts" for part in PARTS))
         table = np.concatenate([np.array(entry[name]).reshape(-1, 3) for name in fields])
         points = np.where(table[:, 2:] > 0, table[:, :2], np.nan)
