@@ -22,7 +22,7 @@ from posepile_torch.card_rules import Problem, is_web_address, json_ready
 from posepile_torch.errors import CardError
 from posepile_torch.hints import Hints, PhotometricFix
 from posepile_torch.licences import Licence
-from posepile_torch.raw_layout import RawFilePattern, RawKind
+from posepile_torch.raw_layout import RawFilePattern, RawKind, RemoteFile
 
 SPLIT_NAMES = ("train", "val", "test")
 """The splits that an archive can hold."""
@@ -164,6 +164,8 @@ class Card:
             there has been one only.
         download_steps: What a person must do to get the files, in order.
         layout: The raw files, relative to the folder that is passed as ``--raw``.
+        remotes: Those of them (or archives that hold them) that anybody may download, for
+            ``posepile fetch``.
         splits: The splits that a conversion yields.
         units: Unit of raw 3D coordinates; pixels for 2D data.
         world_up: Up direction in the raw world axes, of length 1; None for 2D data.
@@ -196,6 +198,7 @@ class Card:
     paper: str | None = None
     release: str = ""
     download_steps: tuple[str, ...] = ()
+    remotes: tuple[RemoteFile, ...] = ()
     quirks: tuple[Quirk, ...] = ()
     hints: Hints = field(default_factory=Hints)
     sizes: Sizes = field(default_factory=Sizes)
@@ -229,6 +232,8 @@ class Card:
         yield from _prefixed("hints", self.hints.problems())
         for number, pattern in enumerate(self.layout):
             yield from _prefixed(f"layout[{number}]", pattern.problems())
+        for number, remote in enumerate(self.remotes):
+            yield from _prefixed(f"remotes[{number}]", remote.problems())
 
     def _problems_of_types(self) -> Iterator[Problem]:
         """Authors of plugins may not run a type checker; everything below relies on types."""
@@ -246,6 +251,7 @@ class Card:
             "splits": Split,
             "quirks": Quirk,
             "download_steps": str,
+            "remotes": RemoteFile,
         }
         for name, part in parts.items():
             value = getattr(self, name)
@@ -343,6 +349,7 @@ __all__ = [
     "Quirk",
     "RawFilePattern",
     "RawKind",
+    "RemoteFile",
     "Sizes",
     "Split",
     "Task",

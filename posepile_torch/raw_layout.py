@@ -18,14 +18,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from posepile_torch.card_rules import Problem
+from posepile_torch.card_rules import Problem, is_web_address
 from posepile_torch.errors import CardError
+from posepile_torch.keys import is_key
 
 _TOKEN = re.compile(
     r"\{(?P<name>[a-z][a-z0-9_]*)(?::(?P<spec>[^{}]+))?\}"
     r"|(?P<deep>\*\*/)|(?P<star>\*)|(?P<one>\?)|(?P<text>[^{}*?]+)"
 )
 _NUMBER = re.compile(r"(?:0(?P<width>[1-9][0-9]*))?d")
+
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+"""How the names of tar archives end."""
 
 
 class RawKind(StrEnum):
@@ -197,4 +202,51 @@ class RawFilePattern:
             )
 
 
-__all__ = ["RawFilePattern", "RawKind"]
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that anybody may download, and where it goes.
+
+    Attributes:
+        url: Its address.
+        path: Where it is kept, relative to the raw folder.
+        sha256: Hash of its content; empty if the authors publish none.
+        size_bytes: Size of the download; None if unknown.
+        unpack_into: For a zip or tar archive: folder, relative to the raw folder, into which it is
+            unpacked (``"."`` for the raw folder itself); None leaves it as it is.
+        note: What a person should know about it.
+    """
+
+    url: str
+    path: str
+    sha256: str = ""
+    size_bytes: int | None = None
+    unpack_into: str | None = None
+    note: str = ""
+
+    @property
+    def is_zip(self) -> bool:
+        """Whether it is unpacked as a zip archive."""
+        return self.path.lower().endswith(".zip")
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield every rule that this file breaks; a card asks for them when it is made."""
+        if not is_web_address(self.url):
+            rule = "addresses are http(s)://"
+            yield Problem("url", f"{self.url!r} is no web address", rule, "correct it")
+        folders = {"path": self.path, "unpack_into": self.unpack_into or "."}
+        for name, text in folders.items():
+            if (name, text) != ("unpack_into", ".") and not is_key(text):
+                rule = "a relative path with forward slashes and without . or .."
+                yield Problem(name, f"{text!r} is not such a path", rule, "correct it")
+        if self.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            rule = "a hash is 64 hexadecimal digits in lower case"
+            yield Problem(
+                "sha256", f"{self.sha256!r} is none", rule, "correct it, or leave it out"
+            )
+        suffixes = (".zip", *TAR_SUFFIXES)
+        if self.unpack_into is not None and not self.path.lower().endswith(suffixes):
+            rule = f"what is unpacked is named {', '.join(suffixes)}"
+            yield Problem("path", f"{self.path!r} is not", rule, "rename the download")
+
+
+__all__ = ["TAR_SUFFIXES", "RawFilePattern", "RawKind", "RemoteFile"]

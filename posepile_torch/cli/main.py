@@ -21,8 +21,10 @@ from posepile_torch.registry import DISTRIBUTION
 GROUPS = (
     "catalog",
     "mannequin",
+    "rawdata",
     "convert",
     "verify",
+    "merge",
     "look",
     "skeleton",
     "interop",

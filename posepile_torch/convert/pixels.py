@@ -24,9 +24,8 @@ from posepile_torch.convert.base import (
 from posepile_torch.errors import ConversionError, ImageError, MissingRawFileError, RawFileError
 from posepile_torch.intake import AnnotationFrame, Intake, probe
 from posepile_torch.jpeg import decode_jpeg, is_cmyk_jpeg
+from posepile_torch.raw_layout import TAR_SUFFIXES
 from posepile_torch.rawfiles import Hdf5File, Video, ZipReader, iter_tar_members, read_bytes
-
-_TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
 @dataclass(frozen=True)
@@ -104,14 +103,14 @@ def _container(wanted: WantedImage) -> tuple[str, Path]:
     if isinstance(image, Hdf5Image):
         return "hdf5", image.path
     if isinstance(image, ArchiveMember):
-        if image.path.name.lower().endswith(_TAR_SUFFIXES):
+        if image.path.name.lower().endswith(TAR_SUFFIXES):
             return "tar", image.path
         if image.path.suffix.lower() == ".zip":
             return "zip", image.path
         raise ConversionError(
             f"{image.path.name!r} is neither a zip nor a tar archive by its name",
             where=image.path,
-            rule=f"members are read from .zip, {', '.join(_TAR_SUFFIXES)}",
+            rule=f"members are read from .zip, {', '.join(TAR_SUFFIXES)}",
             fix="rename the file, or use EncodedImage with a reader of your own",
         )
     return "", Path()

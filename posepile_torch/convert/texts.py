@@ -21,7 +21,7 @@ def changed_plan(plan: Plan, texts: Iterable[str]) -> Plan:
         UnknownNameError: If the plan has no such number.
         ConversionError: If a value has the wrong type, or breaks its rule.
     """
-    for name, value in _parsed(texts, "plan").items():
+    for name, value in parsed_texts(texts, "plan").items():
         plan = _with_value(plan, name.split("."), value, name)
     return plan
 
@@ -49,7 +49,7 @@ def parsed_options(kind: type[Converter], texts: Iterable[str]) -> dict[str, Opt
     """
     where = f"converter of {kind.source.card.name}"
     options = {}
-    for name, value in _parsed(texts, "option").items():
+    for name, value in parsed_texts(texts, "option").items():
         if name not in kind.default_options:
             raise UnknownNameError.among("option", name, kind.default_options, where=where)
         options[name] = _like(kind.default_options[name], value, name, where)
@@ -58,10 +58,19 @@ def parsed_options(kind: type[Converter], texts: Iterable[str]) -> dict[str, Opt
 
 def parsed_parameters(texts: Iterable[str]) -> Mapping[str, Any]:
     """Read settings of a cluster, for example ``["slurm_partition=cpu", "timeout_min=240"]``."""
-    return {name: _value(text) for name, text in _parsed(texts, "cluster").items()}
+    return {name: _value(text) for name, text in parsed_texts(texts, "cluster").items()}
 
 
-def _parsed(texts: Iterable[str], what: str) -> dict[str, str]:
+def parsed_texts(texts: Iterable[str], what: str) -> dict[str, str]:
+    """Split ``name=value`` texts.
+
+    Args:
+        texts: The texts.
+        what: The option that they were given to, for errors.
+
+    Raises:
+        ConversionError: If one of them is no such text.
+    """
     values = {}
     for text in texts:
         name, separator, value = text.partition("=")
@@ -69,7 +78,7 @@ def _parsed(texts: Iterable[str], what: str) -> dict[str, str]:
             raise ConversionError(
                 f"{text!r} is no name=value", where=f"--{what}", fix=f"--{what} name=value"
             )
-        values[name.strip().replace("-", "_")] = value.strip()
+        values[name.strip()] = value.strip()
     return values
 
 
