@@ -1,0 +1,35 @@
+"""Where the decisions of the protocols were read: repositories with the commit that was read."""
+
+from __future__ import annotations
+
+AGORA_PAPER = "Patel et al., AGORA, CVPR 2021"
+ASPSET = "aspset-510 (b4f6a70)"
+CANONPOSE = "CanonPose-derived evaluation code"
+CHALLENGE_3DPW = "3dpw-eval (2640f24), the challenge's evaluation script"
+COCO = "pycocotools 2.0.11 and xtcocotools 1.14.3, which agree"
+CROWDPOSE = "CrowdPose toolkit (86fe5e1)"
+EMDB = "EMDB evaluation (9a4eab6)"
+EVAL_MPII = "eval-mpii-pose (938ef9a), the official MATLAB evaluation"
+EVAL_POSE = "eval_pose (f6c71b6)"
+HRNET = "HRNet (6f69e46)"
+METRABS = "MeTRAbs (8b2b116)"
+MMHUMAN3D = "mmhuman3d (8c95747)"
+MMPOSE = "mmpose (759b39c)"
+MODEC = "MODEC (a5ab606)"
+MOON = "3DMPPE_POSENET (dd025c5)"
+OSX = "OSX (14b1cb4)"
+OURS = "this library"
+POSEPILE = "PosePile (46dc5f2)"
+POSEVAL = "poseval (4258a15), the official PoseTrack evaluation"
+SPIN = "SPIN (2476c43)"
+STRAPS = "STRAPS (47012a8)"
+TDHP_TOOL = (
+    "the official MATLAB evaluation of MPI-INF-3DHP, as shipped with PoseFormerV2 (008036a)"
+)
+VIBE = "VIBE (851f779), definitions only"
+VIDEOPOSE3D = "VideoPose3D (1afb1ca)"
+WEHRBEIN = "Wehrbein et al., ICCV 2021 (ad2fdf2)"
+WHAM = "WHAM (2b54f77)"
+XTCOCO = "xtcocotools 1.14.3"
+
+METRABS_MODELS = "table of models in the documentation of MeTRAbs (MODELS_6_DATASETS)"
