@@ -20,6 +20,9 @@ OPTIONAL = (
     "threadpoolctl", "torchmetrics", "torchvision",
 )  # fmt: skip
 
+# Modules that derive classes from those of an optional package, and are imported by name only.
+HOMES_OF_AN_EXTRA = {"posepile_torch.metrics.modules"}
+
 
 def in_a_fresh_interpreter(code: str) -> str:
     done = subprocess.run(
@@ -47,7 +50,9 @@ def test_every_public_name_resolves():
 def test_no_module_needs_an_optional_package_to_be_imported():
     """Every module can be imported while all optional packages are hidden."""
     names = [
-        module.name for module in pkgutil.walk_packages(posepile_torch.__path__, "posepile_torch.")
+        module.name
+        for module in pkgutil.walk_packages(posepile_torch.__path__, "posepile_torch.")
+        if module.name not in HOMES_OF_AN_EXTRA
     ]
     assert len(names) > 100
     code = f"""

@@ -13,6 +13,7 @@ from posepile_torch.record_rules import SPLITS
 if TYPE_CHECKING:
     from posepile_torch.record_fields import Record
 
+#: What the manifest calls the format, so that other folders are not taken for archives.
 FORMAT = "posepile-archive"
 
 #: A reader refuses a larger major version; a larger minor version only adds optional fields.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision_stub
 from torchmetrics import MetricCollection
 
 from posepile_torch.errors import JointCountError, MetricError
@@ -311,7 +312,9 @@ def on_rank(rank, folder):
 
 
 @pytest.mark.slow
-def test_two_ranks_agree_with_one_process_to_the_last_bit(tmp_path):
+def test_two_ranks_agree_with_one_process_to_the_last_bit(tmp_path, monkeypatch):
+    # Children inherit the path; torchmetrics would import the torchvision that other tests use.
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(torchvision_stub.FOLDER)])
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=on_rank, args=(rank, tmp_path)) for rank in range(2)]
     for process in processes:

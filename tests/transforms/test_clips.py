@@ -9,15 +9,16 @@ import pytest
 import toy_crops
 
 from posepile_torch.errors import RecipeError
+from posepile_torch.images import encode_jpeg
 from posepile_torch.transforms import RandomKey, apply_recipe, apply_recipe_to_clip, recipes
 
 JPEG = toy_crops.jpeg()
 KEY = RandomKey(2, 5, 7)
 
 
-def clip(records, recipe, key=KEY, **more):
+def clip(records, recipe, key=KEY, jpegs=None, **more):
     return apply_recipe_to_clip(
-        [JPEG] * len(records), records, recipe, key, skeleton=toy_crops.SKELETON, **more
+        jpegs or [JPEG] * len(records), records, recipe, key, skeleton=toy_crops.SKELETON, **more
     )
 
 
@@ -49,11 +50,9 @@ def test_row_57_crops_of_one_camera_share_the_direction():
     second = first.with_changes(
         camera=other_camera, image_size=(380, 360), box=first.box - (20, 10, 0, 0)
     )
-    recipe = recipes.metrabs()
-    views = [
-        image.view
-        for image in clip([first, second], recipe.replaced(background={"probability": 0}))
-    ]
+    recipe = recipes.metrabs().replaced(background={"probability": 0})
+    part = encode_jpeg(np.ascontiguousarray(toy_crops.picture()[10:370, 20:400]), 97)
+    views = [image.view for image in clip([first, second], recipe, jpegs=[JPEG, part])]
     assert views[0].camera == views[1].camera
     shifted = views[1].points(first.joints2d - (20, 10))
     np.testing.assert_allclose(shifted, views[0].points(first.joints2d), atol=1e-6)
