@@ -41,7 +41,7 @@ OF_DISTANCES = ("pck", "auc", "auc_31", "auc_real", "auc_199", "auc_199_coarse")
 OF_POSES = ("cps", "cps_auc", "cps_ramp")
 """Functions of distances that score every pose."""
 
-OF_IMAGES = ("pck_2d", "pckh", "epe", "nme", "auc_2d")
+OF_IMAGES = ("pck_2d", "pckh", "epe", "nme", "auc_2d", "pck_curve_area")
 """Functions of keypoints in an image."""
 
 OF_TIME = (
@@ -238,9 +238,11 @@ class Scorer:
             name: self._true(value, metric) if name in ("norm", "head_boxes") else value
             for name, value in arguments.items()
         }
-        if metric.function == "auc_2d":
-            distances = metrics.keypoint_distances(pred, gt, on_missing=self.on_missing)
-            found = metrics.auc_2d(distances, reduce="none", **given)
+        if metric.function in ("auc_2d", "pck_curve_area"):
+            distances = metrics.keypoint_distances(
+                pred, gt, norm=given.pop("norm", None), on_missing=self.on_missing
+            )
+            found = getattr(metrics, metric.function)(distances, reduce="none", **given)
         else:
             given["on_missing"] = self.on_missing
             found = getattr(metrics, metric.function)(pred, gt, reduce="none", **given)
