@@ -31,8 +31,8 @@ CARD = Card(
     name="aspset",
     title="ASPset-510",
     description=(
-        "17 amateur athletes perform 30 clips of sports each on outdoor fields, filmed in 4K at 50 "
-        "frames per second by three fixed cameras, of which the test split shows one per clip. "
+        "17 amateur athletes perform 30 clips of sports each on outdoor fields, filmed in 4K at "
+        "50 frames per second by three fixed cameras, of which the test split shows one per clip. "
         "3D joints come without markers: labels by hand and an optimisation over the views."
     ),
     tasks=(Task.POSE_3D, Task.VIDEO),
