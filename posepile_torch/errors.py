@@ -155,6 +155,16 @@ class ExtractionError(RawFileError, ValueError):
     """A zip or tar file breaks the extraction policy; nothing was left in the target folder."""
 
 
+class BodyModelError(PosepileError, ValueError):
+    """A body-model file, or parameters given to a body model, are not what they should be."""
+
+
+class BodyModelNotFoundError(BodyModelError, FileNotFoundError):
+    """A licensed body-model file is not there; the message says where to get and put it."""
+
+    __str__ = Exception.__str__
+
+
 class RecordError(PosepileError, ValueError):
     """A record has fields that contradict each other or the conventions."""
 
@@ -251,6 +261,14 @@ class ResumeError(ArchiveError):
 
 class ConversionError(PosepileError):
     """A conversion cannot go on."""
+
+
+class SelectionError(PosepileError, ValueError):
+    """A view asks for something that its archive does not hold, or that is no selection."""
+
+
+class MixtureError(PosepileError, ValueError):
+    """The members, weights or sizes of a mixture make no stream of batches."""
 
 
 class RecipeError(PosepileError, ValueError):

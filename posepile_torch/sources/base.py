@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from posepile_torch.hints import Hints
 from posepile_torch.record import SPLITS, Record
 from posepile_torch.sample import Sample, Sample2D, Sample3D
 from posepile_torch.skeleton import JointMap, Skeleton
+from posepile_torch.sources.views import View, as_array, matching_rows
 from posepile_torch.transforms import (
     PreparedImage,
     RandomKey,
@@ -28,8 +30,15 @@ from posepile_torch.transforms import (
 S = TypeVar("S", bound=Sample, covariant=True)
 
 
-class Source(Generic[S]):
+TRAINVAL = "trainval"
+"""Name for the splits ``train`` and ``val`` together."""
+
+
+class Source(View[S]):
     """One split of one converted source, as a map-style Dataset.
+
+    Parts of it are taken with :meth:`~posepile_torch.sources.views.View.where`, ``take``,
+    ``fraction``, slices and ``+``; they share the archive and copy nothing.
 
     Subclasses set :attr:`card` and :attr:`native`. Instances are picklable and open their archive
     lazily in each process, so they go through DataLoader workers of any start method; use
@@ -43,7 +52,7 @@ class Source(Generic[S]):
 
     Args:
         root: Folder that holds the archives, or the archive's own folder.
-        split: ``"train"``, ``"val"`` or ``"test"``.
+        split: ``"train"``, ``"val"`` or ``"test"``, or ``"trainval"`` for the first two.
         skeleton: Target skeleton, by value or by name; joints are mapped by name and what the
             source does not have is unknown. None keeps the native skeleton.
         recipe: How a record becomes an image; plain evaluation crops by default.
@@ -62,18 +71,43 @@ class Source(Generic[S]):
         recipe: Recipe | None = None,
         seed: int = 0,
     ) -> None:
-        if split not in SPLITS:
-            raise UnknownNameError.among("split", split, SPLITS, where=self.card.name)
+        if split not in (*SPLITS, TRAINVAL):
+            raise UnknownNameError.among("split", split, (*SPLITS, TRAINVAL), where=self.card.name)
         self.split = split
         self.recipe = recipe or evaluation()
         self.archive = self._open(Path(root))
-        if isinstance(skeleton, str):
-            skeleton = skeletons.get(skeleton)
-        self.skeleton = skeleton or self.native
-        self._joint_map = JointMap.between(self.native, self.skeleton)
+        self._set_skeleton(skeleton or self.native)
         self.hints = Hints.from_dict(self.archive.manifest.hints)
-        self.seed, self.epoch = seed, 0
-        self._rows = self.archive.rows(split=split)
+        self.seed, self.epoch, self.steps = seed, 0, ()
+        names = ("train", "val") if split == TRAINVAL else (split,)
+        ranges = [self.archive.split_range(name) for name in names]
+        # Splits follow each other in the order of SPLITS.
+        self._rows = range(ranges[0].start, ranges[-1].stop)
+
+    def _set_skeleton(self, skeleton: Skeleton | str) -> None:
+        given = skeletons.get(skeleton) if isinstance(skeleton, str) else skeleton
+        self.skeleton = given
+        self._joint_map = JointMap.between(self.native, given)
+
+    def with_skeleton(self, skeleton: Skeleton | str) -> Self:
+        """Return the same samples with their joints in another target skeleton."""
+        other = copy(self)
+        other._set_skeleton(skeleton)
+        return other
+
+    def with_recipe(self, recipe: Recipe) -> Self:
+        """Return the same samples, made by another recipe."""
+        other = copy(self)
+        other.recipe = recipe
+        return other
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of the archive behind the samples, in their order."""
+        return as_array(self._rows)
+
+    def _matching(self, keys: Mapping[str, Any]) -> NDArray[np.bool_]:
+        return matching_rows(self.archive, self._rows, keys)
 
     def _open(self, root: Path) -> Archive:
         own = root / self.card.name
@@ -94,21 +128,9 @@ class Source(Generic[S]):
             )
         return archive
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> S:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} is outside 0..{len(self) - 1}")
-        position = index % len(self)
-        return self.sample(position, RandomKey(self.seed, self.epoch, position))
-
     def sample(self, index: int, key: RandomKey | None = None) -> S:
         """Return sample ``index``, augmented by the random numbers of ``key``, or not at all."""
         return self._sample(int(self._rows[index]), key)
-
-    def __iter__(self) -> Iterator[S]:
-        return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
         return (
