@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from posepile_torch.camera import Lens as Lens
     from posepile_torch.errors import PosepileError as PosepileError
     from posepile_torch.masks import Mask as Mask
+    from posepile_torch.mixture import Mixture as Mixture
     from posepile_torch.registry import load_converter as load_converter
     from posepile_torch.registry import load_source as load_source
     from posepile_torch.sample import Batch as Batch
@@ -28,6 +29,7 @@ _HOMES = {
     "JointMap": "skeleton",
     "Lens": "camera",
     "Mask": "masks",
+    "Mixture": "mixture",
     "PosepileError": "errors",
     "Skeleton": "skeleton",
     "collate": "sample",
