@@ -73,7 +73,9 @@ def main() -> None:
         print(f"own is {statistics.median(a / b for a, b in pairs):.2f} times as fast")
         command = [sys.executable, __file__, "--memory-bodies", str(options.memory_bodies)]
         peaks = {
-            name: float(subprocess.check_output([*command, "--child", name, str(path)]))
+            name: float(
+                subprocess.check_output([*command, "--child", name, str(path)]).split()[-1]
+            )  # smplx prints warnings before it
             for name in BACKENDS
         }
         print(*(f"{name} {mib:.0f} MiB;" for name, mib in peaks.items()))
