@@ -21,7 +21,6 @@ from posepile_torch.evaluate.results import Result
 
 from . import _rows as rows
 
-EVALUATOR = "posepile_torch.benchmarks._norms:evaluate_normed"
 TORSO = ("lsho", "rhip")
 """Left shoulder and right hip: the torso of LSP and FLIC."""
 

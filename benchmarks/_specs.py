@@ -24,6 +24,9 @@ SMPL24_ORIENTATION = "pelv lhip rhip lkne rkne lsho rsho lelb relb"
 
 MID_HIP = ("lhip", "rhip")
 
+NORMED = "posepile_torch.benchmarks._norms:evaluate_normed"
+"""Evaluator of protocols whose norms are computed from the truth."""
+
 
 def mpjpe(name: str = "MPJPE", **changes: Any) -> MetricSpec:
     """Mean distance of the joints after moving both roots to the origin, mm."""

@@ -6,7 +6,7 @@ from posepile_torch.evaluate.protocol import Choice, Frames, MetricSpec, Protoco
 from posepile_torch.skeleton import Skeleton
 
 from . import _citations as cite
-from ._norms import EVALUATOR
+from ._specs import NORMED
 
 _PER_JOINT = Choice(
     "averaging",
@@ -57,7 +57,7 @@ JHMDB = Protocol(
     frames=Frames(splits=("test",), valid="visible joints"),
     breakdowns=("joint",),
     groups=_GROUPS,
-    evaluator=EVALUATOR,
+    evaluator=NORMED,
     choices=(
         _STRICT,
         _PER_JOINT,
@@ -107,7 +107,7 @@ HAND = Protocol(
     ),
     frames=Frames(splits=("val",), valid="labelled keypoints"),
     breakdowns=("joint",),
-    evaluator=EVALUATOR,
+    evaluator=NORMED,
     choices=(
         _STRICT,
         _PER_JOINT,
@@ -135,7 +135,7 @@ FACE = Protocol(
     ),
     frames=Frames(splits=("val",), valid="labelled keypoints"),
     breakdowns=("joint",),
-    evaluator=EVALUATOR,
+    evaluator=NORMED,
     choices=(
         Choice(
             "norm", "distance of the outer corners of the eyes (landmarks 37, 46)", cite.MMPOSE

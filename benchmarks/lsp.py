@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-
-from posepile_torch import skeletons
-from posepile_torch.errors import ProtocolError
-from posepile_torch.evaluate.groundtruth import GroundTruth
 from posepile_torch.evaluate.protocol import Choice, Frames, MetricSpec, Protocol
-from posepile_torch.rawfiles import read_mat
 
 from . import _citations as cite
-from ._norms import EVALUATOR
+from ._specs import NORMED
 
-N_TRAIN = 1000
-FIRST_PIXEL = 1
 _NORM = Choice("norm", "distance of left shoulder and right hip", cite.EVAL_POSE)
 _INCLUSIVE = Choice("comparison", "inclusive, d <= t", cite.EVAL_POSE)
 _BOX_NORM = "tools that divide by the bounding box of the joints: that is another metric"
@@ -63,8 +53,8 @@ LSP = Protocol(
         "Knee": ("rkne", "lkne"),
         "Ankle": ("rank", "lank"),
     },
-    evaluator=EVALUATOR,
-    raw_truth="posepile_torch.benchmarks.lsp:truth_from_raw",
+    evaluator=NORMED,
+    raw_truth="posepile_torch.benchmarks.lsp_raw:truth_from_raw",
     choices=(
         _NORM,
         _INCLUSIVE,
@@ -88,7 +78,7 @@ FLIC = Protocol(
     frames=Frames(splits=("test",), valid="istest", expected=1016),
     breakdowns=("joint",),
     groups={"Elbow": ("lelb", "relb"), "Wrist": ("lwri", "rwri")},
-    evaluator=EVALUATOR,
+    evaluator=NORMED,
     choices=(
         _NORM,
         Choice("comparison", "inclusive, d <= t", cite.MODEC),
@@ -106,33 +96,3 @@ FLIC = Protocol(
     ),
     not_comparable=("person-centric annotations", _BOX_NORM),
 )
-
-
-def truth_from_raw(protocol: Protocol, path: Path, body_models: Path | None) -> GroundTruth:
-    """Read the second thousand of ``joints.mat`` ``[3, 14, 2000]``.
-
-    The id of an image is ``im1001`` ... ``im2000``.
-
-    Args:
-        protocol: Not used beyond its name.
-        path: Folder with ``joints.mat``.
-        body_models: Not used.
-    """
-    del body_models
-    file = path / "joints.mat"
-    if not file.is_file():
-        raise ProtocolError(
-            "no file joints.mat",
-            where=path,
-            rule=f"{protocol.id} reads the annotation of LSP",
-            fix="pass the folder of the data set",
-        )
-    table = np.asarray(read_mat(file, ["joints"])["joints"], np.float64)[:2, :, N_TRAIN:]
-    return GroundTruth(
-        image=np.array([f"im{N_TRAIN + 1 + row:04d}" for row in range(table.shape[2])], dtype=str),
-        person=np.full(table.shape[2], "0"),
-        joints=table.transpose(2, 1, 0) - FIRST_PIXEL,
-        skeleton=skeletons.get("lsp_14"),
-        space="image",
-        where=str(file),
-    )

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from benchmark_toys import body, predictions_of, truth_of
-from posepile_torch.benchmarks.aspset import knee_to_neck_mm
+from posepile_torch.benchmarks import posetrack
+from posepile_torch.benchmarks.aspset_scoring import knee_to_neck_mm
 
-from posepile_torch import metrics
+from posepile_torch import metrics, registry
+from posepile_torch.errors import ProtocolError
 from posepile_torch.evaluate import evaluate
-from posepile_torch.evaluate.groundtruth import attribute
+from posepile_torch.evaluate.groundtruth import _check_switches, attribute
 from posepile_torch.evaluate.scoring import KNOWN
+from posepile_torch.metrics.posetrack import POSETRACK_GROUPS
 from posepile_torch.registry import load_protocol, protocol_names
 
 NAMES = protocol_names()
@@ -106,7 +114,7 @@ def test_everything_that_a_protocol_names_exists(name):
     own = ()
     if protocol.evaluator is not None:
         assert callable(attribute(protocol.evaluator))
-        module = __import__(protocol.evaluator.split(":")[0], fromlist=["FUNCTIONS"])
+        module = importlib.import_module(registry._PROTOCOLS[name].split(":")[0])
         own = getattr(module, "FUNCTIONS", ())
     for metric in protocol.metrics:
         assert metric.function in KNOWN or metric.function in own
@@ -146,3 +154,37 @@ def test_all_benchmarks_of_the_field_are_there():
 def test_names_say_which_of_several_protocols_is_meant():
     for name in NAMES:
         assert name.rsplit("/", 1)[-1] not in ("p1", "p2", "p3", "protocol-1", "protocol-2")
+
+
+def test_posetrack_groups_are_those_of_the_metric():
+    groups = {name: tuple(joints.split()) for name, joints in posetrack.GROUPS.items()}
+    assert groups == dict(POSETRACK_GROUPS)
+
+
+def test_listing_and_explaining_protocols_needs_no_torch():
+    code = (
+        "import sys; from posepile_torch import registry\n"
+        "for name in registry.protocol_names(): registry.load_protocol(name)\n"
+        "print(sorted({'torch', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+class _Archive:
+    """The part of an archive that says how it was converted."""
+
+    path = "h36m.archive"
+
+    def __init__(self, **plan):
+        self.manifest = SimpleNamespace(hints={}, plan=plan)
+
+
+def test_an_archive_with_the_other_s9_correction_is_refused_for_absolute_numbers():
+    corrected = _Archive(options={"correct_s9": True})
+    assert _check_switches(load_protocol("h36m/wacv23-s9-corrected"), corrected) == ()
+    with pytest.raises(ProtocolError, match="correct_s9=True"):
+        _check_switches(load_protocol("h36m/wacv23"), corrected)
+    assert _check_switches(load_protocol("h36m/lifting-p1"), corrected) == ()
+    (note,) = _check_switches(load_protocol("h36m/wacv23"), _Archive())
+    assert "does not say" in note
