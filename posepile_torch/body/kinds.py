@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from posepile_torch.errors import BodyModelError, UnknownNameError
 
+#: Variants of all models but MANO.
 GENDERS = ("neutral", "male", "female")
+#: Variants of MANO.
 SIDES = ("left", "right")
 
 
@@ -53,6 +55,7 @@ class BodyKind:
 # Counts: Loper et al. 2015 (SMPL), Romero et al. 2017 (MANO, SMPL+H), Pavlakos et al. 2019
 # (SMPL-X). File names: those of the official downloads, and the names to which projects that
 # train on them ask people to rename them.
+#: The models by name.
 KINDS: dict[str, BodyKind] = {
     kind.name: kind
     for kind in (

@@ -17,6 +17,7 @@ from posepile_torch.record_fields import BodyParameters
 
 #: What parameters may be: NumPy arrays (or lists), or tensors, whose gradients are kept.
 ArrayOrTensor = Any
+#: A tensor if any parameter was one, else a NumPy array.
 Result = Any
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import sys
+import types
 from pathlib import Path
 
 import body_toys
@@ -130,3 +131,22 @@ def test_chumpy_pickles_are_understood(tmp_path, monkeypatch):
     with pytest.raises(BodyModelError, match="no posedirs, weights;"):
         read_body_file(path, "smpl")
     assert "chumpy" not in sys.modules
+
+
+def test_a_whole_model_of_chumpy_variables_and_sparse_matrices(tmp_path, monkeypatch):
+    """MANO as it is downloaded: ``Ch`` with its value under ``x``, a CSC joint regressor."""
+    sparse = pytest.importorskip("scipy.sparse")
+    module = types.ModuleType("chumpy.ch")
+    module.Ch = type("Ch", (), {"__module__": "chumpy.ch"})
+    monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
+    monkeypatch.setitem(sys.modules, "chumpy.ch", module)
+    raw = body_toys.fields("mano")
+    variable = module.Ch()
+    variable.x = raw["shapedirs"]
+    regressor = sparse.csc_matrix(raw["J_regressor"])
+    path = tmp_path / "MANO_RIGHT.pkl"
+    path.write_bytes(pickle.dumps(raw | {"shapedirs": variable, "J_regressor": regressor}, 2))
+    monkeypatch.undo()
+    file = read_body_file(path, "mano")
+    np.testing.assert_array_equal(file.shape_basis, raw["shapedirs"])
+    np.testing.assert_array_equal(file.joint_regressor, raw["J_regressor"])
