@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from posepile_torch.camera import Camera as Camera
     from posepile_torch.camera import Lens as Lens
     from posepile_torch.errors import PosepileError as PosepileError
+    from posepile_torch.loader import make_loader as make_loader
     from posepile_torch.masks import Mask as Mask
     from posepile_torch.mixture import Mixture as Mixture
     from posepile_torch.registry import load_converter as load_converter
@@ -35,6 +36,7 @@ _HOMES = {
     "collate": "sample",
     "load_converter": "registry",
     "load_source": "registry",
+    "make_loader": "loader",
     "open_archive": "archive",
     "recipes": "transforms",
 }
