@@ -36,7 +36,7 @@ from posepile_torch.archive.storage import check_free_space, remove_folder, stor
 from posepile_torch.errors import ArchiveError, RecordError, ResumeError
 from posepile_torch.images import jpeg_size
 from posepile_torch.keys import check_archive_name, check_archive_path, check_key, is_absolute_path
-from posepile_torch.record import Record, decode_record, encode_record
+from posepile_torch.record import Record, decode_record, encode_record, validate_record
 
 _CHECKPOINT_INTERVAL_S = 30.0
 
@@ -218,6 +218,23 @@ class ArchiveWriter:
         data = encode_record(
             record, self.header.precision, skeleton=self.header.skeleton, where=self.name
         )
+        # What is counted is what readers will see, in its stored precision.
+        self._store(data, decode_record(data, where=f"{self.name}: {record.key}"))
+
+    def add_encoded(self, data: bytes) -> None:
+        """Check and store a record as :func:`~posepile_torch.record.encode_record` wrote it.
+
+        The bytes must have been written with the precision of this archive's header.
+
+        Raises:
+            RecordError: If it is no record or breaks a convention; nothing was stored then.
+        """
+        self._require_open()
+        record = decode_record(data, where=self.name)
+        validate_record(record, self.header.skeleton, where=self.name)
+        self._store(data, record)
+
+    def _store(self, data: bytes, record: Record) -> None:
         image = self._journal.find_image(record.image_key)
         if image is None or image[1] != record.image_size:
             stored = "not there" if image is None else f"{image[1]}"
@@ -226,16 +243,12 @@ class ArchiveWriter:
                 where=f"{self.name}: {record.key}",
                 rule="a record's image is stored before it and has the stated (width, height)",
             )
-        # What is counted is what readers will see, in its stored precision.
-        stored_record = decode_record(data, where=f"{self.name}: {record.key}")
         self._journal_then_append(
             self._shards[ANNOTATIONS],
             data,
-            lambda address: self._journal.add_record(
-                stored_record, address, image[0], flags_of(stored_record)
-            ),
+            lambda address: self._journal.add_record(record, address, image[0], flags_of(record)),
         )
-        self._bones.add(stored_record)
+        self._bones.add(record)
         self._lock.beat()
 
     def _journal_then_append(self, shards: ShardWriter, data: bytes, note: Any) -> None:

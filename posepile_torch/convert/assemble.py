@@ -24,7 +24,6 @@ from posepile_torch.convert.part import (
 )
 from posepile_torch.convert.worker import part_path
 from posepile_torch.errors import ManifestError
-from posepile_torch.record import decode_record
 
 _DURABLE_RECORDS = 1000
 _DURABLE_BYTES = 256 * 2**20
@@ -110,7 +109,7 @@ class Assembly:
                 if kind == IMAGE:
                     writer.add_image(key, data)
                 elif kind == RECORD:
-                    writer.add(decode_record(data, where=f"part of {unit.name}: {key}"))
+                    writer.add_encoded(data)
                 elif kind == REPORT:
                     for reason, item, count in _skips(report_of(data)):
                         writer.skip(reason, item, count=count)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from posepile_torch import boxes
 from posepile_torch.camera import Camera
 from posepile_torch.convert.plan import Plan
-from posepile_torch.convert.resample import Resampling
+from posepile_torch.convert.resample import Resampling, reduction_for_step, typical_step
 from posepile_torch.masks import Mask
 
 
@@ -42,9 +42,19 @@ class CropGeometry:
         return self.raw == self.stored
 
     @functools.cached_property
+    def step_px(self) -> float:
+        """Raw pixels along a side of a stored pixel."""
+        return 1.0 if self.keeps_pixels else typical_step(self.raw, self.stored)
+
+    @property
+    def reduction(self) -> int:
+        """The factor by which a JPEG of the raw image may be reduced while it is decoded."""
+        return reduction_for_step(self.step_px)
+
+    @functools.cached_property
     def resampling(self) -> Resampling:
         """Where the pixels come from; worked out when first needed."""
-        return _resampling(self.raw, self.stored)
+        return _resampling(self.raw, self.stored, self.step_px)
 
     def image(self, raw_image: NDArray[np.uint8], *, reduction: int = 1) -> NDArray[np.uint8]:
         """Resample the raw image, in linear light.
@@ -70,8 +80,8 @@ class CropGeometry:
 
 
 @functools.lru_cache(maxsize=2)  # people of a whole frame, and frames of one camera, share it
-def _resampling(raw: Camera, stored: Camera) -> Resampling:
-    return Resampling(raw, stored)
+def _resampling(raw: Camera, stored: Camera, step_px: float) -> Resampling:
+    return Resampling(raw, stored, step_px)
 
 
 # Further off the optical axis, pixels of a pinhole image grow without bound.

@@ -51,16 +51,17 @@ class Resampling:
     Args:
         source: Camera of the raw image, with its lens.
         target: Camera of the image to make; a pinhole.
+        step_px: What :func:`typical_step` says of the two, if it has been asked.
 
     Raises:
         CameraError: If the optical centres differ.
     """
 
-    def __init__(self, source: Camera, target: Camera) -> None:
+    def __init__(self, source: Camera, target: Camera, step_px: float | None = None) -> None:
         self.source = source
         self.target = target
         #: Raw pixels along a side of a stored pixel.
-        self.step_px = typical_step(source, target)
+        self.step_px = typical_step(source, target) if step_px is None else step_px
         self._homography = _whole_homography(target, source)
         self._mapping = None if self._homography is not None else pixel_map(source, target)
         self._reach = self._reached()
@@ -195,9 +196,12 @@ def _corners(size: tuple[int, int]) -> Floats:
     return np.array([[0, 0, 1], [right, 0, 1], [0, bottom, 1], [right, bottom, 1.0]])
 
 
-def reduction_between(source: Camera, target: Camera) -> int:
-    """Return the factor by which a JPEG of ``source`` may be reduced while it is decoded."""
-    step_px = typical_step(source, target)
+def reduction_for_step(step_px: float) -> int:
+    """Return the factor by which a JPEG may be reduced while it is decoded.
+
+    Args:
+        step_px: Raw pixels along a side of a stored pixel.
+    """
     return max([1, *(k for k, step in _REDUCES_FROM.items() if step_px >= step)])
 
 

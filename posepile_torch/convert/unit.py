@@ -36,14 +36,13 @@ from posepile_torch.convert.part import (
 from posepile_torch.convert.photometric import corrected, due_fixes
 from posepile_torch.convert.pixels import RawImage, WantedImage
 from posepile_torch.convert.plan import Plan
-from posepile_torch.convert.resample import reduction_between
 from posepile_torch.convert.select import Selected, Skipped, select
 from posepile_torch.errors import ConversionError, PosepileError, StorageError
 from posepile_torch.images import encode_jpeg
 from posepile_torch.intake import Intake
 from posepile_torch.masks import Mask
 from posepile_torch.quarantine import QuarantineList
-from posepile_torch.record import DensePosePoints, Record, encode_record, validate_record
+from posepile_torch.record import DensePosePoints, Record, encode_record
 
 PIPELINE_VERSION = 1
 """Raised whenever this package's share of an archive changes; part of the fingerprint."""
@@ -134,12 +133,8 @@ def _wanted(kept: KeptFrame) -> WantedImage:
     frame = kept.frame
     reduction = 1
     if not isinstance(frame.image, VideoFrame):
-        reduction = min(_reduction(geometry) for _, geometry in kept.people)
+        reduction = min(geometry.reduction for _, geometry in kept.people)
     return WantedImage(frame.image, frame.size, frame.annotation_frame, reduction)
-
-
-def _reduction(geometry: CropGeometry) -> int:
-    return 1 if geometry.keeps_pixels else reduction_between(geometry.raw, geometry.stored)
 
 
 class _UnitWork:
@@ -210,7 +205,8 @@ class _UnitWork:
                 record = self._record(
                     kept.frame, selected, geometry, record_id, shared or f"{record_id}.jpg"
                 )
-                data = encode_record(record, self.plan.precision)
+                native = self.converter.source.native
+                data = encode_record(record, self.plan.precision, skeleton=native)
                 if not (shared and is_stored):
                     jpeg = self._jpeg(kept.frame, geometry, raw)
                     self.part.add(IMAGE, record.image_key, jpeg)
@@ -261,7 +257,6 @@ class _UnitWork:
             frame=frame.index,
             raw=self._provenance(frame),
         )
-        validate_record(record, self.converter.source.native, where=f"unit {self.unit.name}")
         self._ids.add(record_id)
         return record
 

@@ -36,7 +36,7 @@ from posepile_torch.errors import (
     ResumeError,
     StorageError,
 )
-from posepile_torch.record import Precision
+from posepile_torch.record import Precision, encode_record
 
 BARECAT = [sys.executable, "-m", "barecat"]
 
@@ -711,3 +711,23 @@ def test_a_lock_that_the_caller_holds_is_used_and_left_to_them(tmp_path):
         toys.open_writer(tmp_path)
     lock.release()
     toys.open_writer(tmp_path).close()
+
+
+def test_records_that_are_encoded_already_give_the_same_archive(tmp_path):
+    expected = toys.contents(toys.build(tmp_path / "a", 20))
+    with toys.open_writer(tmp_path / "b") as writer:
+        for i in range(20):
+            if i % 10 == 9:
+                writer.skip("every tenth is skipped", f"item {i}")
+                continue
+            record = toys.record(i)
+            with pytest.raises(RecordError, match="not there"):
+                writer.add_encoded(encode_record(record))
+            writer.add_image(record.image_key, toys.jpeg(i))
+            writer.add_encoded(encode_record(record))
+            with pytest.raises(RecordError, match="already a record"):
+                writer.add_encoded(encode_record(record))
+        with pytest.raises(RecordError):
+            writer.add_encoded(b"no record")
+        path = writer.publish()
+    assert toys.contents(path) == expected

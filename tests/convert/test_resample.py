@@ -14,7 +14,7 @@ from posepile_torch.camera import Camera, Lens
 from posepile_torch.convert.resample import (
     Resampling,
     averaging_kernel,
-    reduction_between,
+    reduction_for_step,
     typical_step,
 )
 from posepile_torch.errors import CameraError, ImageError, MaskError
@@ -128,7 +128,7 @@ def test_the_reduction_follows_the_step():
     for zoom in (1.2, 0.6, 0.5, 0.3, 0.1, 0.07, 0.04, 0.02):
         target = window(raw, (400, 300, 2000, 1600), zoom)
         assert typical_step(raw, target) == pytest.approx(1 / zoom, rel=0.02)
-        steps[zoom] = reduction_between(raw, target)
+        steps[zoom] = reduction_for_step(1 / zoom)
     assert steps == {1.2: 1, 0.6: 1, 0.5: 2, 0.3: 2, 0.1: 2, 0.07: 4, 0.04: 4, 0.02: 8}
 
 
