@@ -60,6 +60,17 @@ _CORRUPT = Choice(
     "is evaluated, although the video is corrupt in some releases",
     cite.POSEPILE,
 )
+_KEEP = Switch(
+    "s11_directions",
+    "keep",
+    "the reference evaluates S11 Directions from camera 54138969, which has damaged video",
+    required=False,
+)
+_EVERY = Switch("test_step", 1, "an archive of fewer frames gives another number")
+_EVERY5 = Switch("test_step", 5, "other steps lack some of the frames", also=(1,))
+_EVERY64 = Switch(
+    "test_step", 64, "other steps lack some of the frames", also=(1, 2, 4, 8, 16, 32)
+)
 _CROSS = (
     "protocols of Human3.6M with other frames, joints or averaging; the difference between the "
     "mean over activities and the pooled mean alone is some tenths of a millimetre",
@@ -92,6 +103,7 @@ def _lifting(
         frames=Frames(subjects=_TEST, exclude_sequences=exclude, valid="every frame"),
         breakdowns=("activity", "subject", "camera", "joint"),
         fps=50.0,
+        switches=(_EVERY, _KEEP),
         choices=(
             _ALL17,
             _ACTIVITY,
@@ -192,6 +204,7 @@ IMAGE_P2 = Protocol(
     root="pelv",
     metrics=(specs.mpjpe(also=("group_mean",)), specs.pa_mpjpe(also=("group_mean",))),
     frames=Frames(subjects=_TEST, step=64, valid="every 64th frame"),
+    switches=(_EVERY64, _KEEP),
     breakdowns=("activity", "subject", "camera", "joint"),
     choices=(
         _ALL17,
@@ -221,6 +234,7 @@ IMAGE_P1 = Protocol(
     root="pelv",
     metrics=(specs.pa_mpjpe(also=("group_mean",)),),
     frames=Frames(subjects=("S11",), step=64, valid="every 64th frame"),
+    switches=(_EVERY64, _KEEP),
     breakdowns=("activity", "camera", "joint"),
     choices=(
         Choice("joints", "17; the thorax that is trained with them is left out", cite.MOON),
@@ -246,6 +260,7 @@ def _mesh(number: int, cameras: tuple[str, ...]) -> Protocol:
         root="pelv",
         metrics=metrics[::-1] if cameras else metrics,
         frames=Frames(subjects=_TEST, step=5, cameras=cameras, valid="every 5th frame"),
+        switches=(_EVERY5, _KEEP),
         breakdowns=("activity", "subject", "joint"),
         choices=(
             Choice("joints", "the 14 joints of LSP; the pelvis is not evaluated", cite.SPIN),
@@ -275,7 +290,11 @@ def _wacv23(corrected: bool) -> Protocol:
         metrics=specs.wacv23(),
         frames=Frames(subjects=_TEST, step=64, valid="every 64th frame"),
         breakdowns=("activity", "joint"),
-        switches=(Switch("correct_s9", corrected, f"{_S9}; absolute errors see it"),),
+        switches=(
+            Switch("correct_s9", corrected, f"{_S9}; absolute errors see it"),
+            _EVERY64,
+            _KEEP,
+        ),
         choices=(
             _ALL17,
             _STEP64,
@@ -320,6 +339,7 @@ CPS_WEHRBEIN = Protocol(
         ),
     ),
     frames=_CPS_FRAMES,
+    switches=(_EVERY, _KEEP),
     choices=(
         Choice("joints", "16: all 17 but the spine", cite.WEHRBEIN),
         Choice("alignment", "similarity with least-squares scale, no reflection", cite.WEHRBEIN),
@@ -346,6 +366,7 @@ CPS_CANONPOSE = Protocol(
         ),
     ),
     frames=_CPS_FRAMES,
+    switches=(_EVERY, _KEEP),
     choices=(
         Choice("joints", "all 17", cite.CANONPOSE),
         Choice(
@@ -383,6 +404,7 @@ METRABS_TRAINING = Protocol(
         ),
     ),
     frames=Frames(subjects=_TEST, step=64, valid="every 64th frame"),
+    switches=(_EVERY64, _KEEP),
     breakdowns=("activity", "joint"),
     choices=(
         Choice("root", "the last joint of its skeletons, which is the pelvis", cite.METRABS),

@@ -302,7 +302,14 @@ def _check_switches(protocol: Protocol, archive: Archive) -> tuple[str, ...]:
                 f"the archive does not say whether it was converted with {switch.name}="
                 f"{switch.value}: {switch.why}"
             )
-        elif told[switch.name] != switch.value:
+        elif told[switch.name] in (switch.value, *switch.also):
+            continue
+        elif not switch.required:
+            notes.append(
+                f"the archive was converted with {switch.name}={told[switch.name]}, the reference "
+                f"has {switch.value}: {switch.why}"
+            )
+        else:
             raise ProtocolError(
                 f"the archive was converted with {switch.name}={told[switch.name]}",
                 where=archive.path,

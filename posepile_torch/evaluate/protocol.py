@@ -213,14 +213,18 @@ class Switch:
     """A setting of the ground truth that must be the same on both sides.
 
     Args:
-        name: Name in the conversion plan of the archive, for example ``"h36m_correct_s9"``.
+        name: Name in the plan or the options of the conversion, for example ``"correct_s9"``.
         value: What the protocol asks for.
         why: What it changes.
+        also: Further values under which the protocol finds what it needs.
+        required: Whether an archive with another value is refused; otherwise that is said.
     """
 
     name: str
     value: bool | int | float | str
     why: str
+    also: tuple[bool | int | float | str, ...] = ()
+    required: bool = True
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,11 @@ def test_an_unqualified_protocol_number_cannot_exist(name):
 
 def test_h36m_only_absolute_numbers_ask_for_a_value_of_the_s9_correction():
     switch = {
-        name: [(s.name, s.value) for s in load_protocol(f"h36m/{name}").switches]
+        name: [
+            (s.name, s.value)
+            for s in load_protocol(f"h36m/{name}").switches
+            if s.name == "correct_s9"
+        ]
         for name in ("wacv23", "wacv23-s9-corrected", "lifting-p1", "image-p2-step64")
     }
     assert switch == {

@@ -181,10 +181,22 @@ class _Archive:
 
 
 def test_an_archive_with_the_other_s9_correction_is_refused_for_absolute_numbers():
-    corrected = _Archive(options={"correct_s9": True})
+    corrected = _Archive(options={"correct_s9": True, "test_step": 1, "s11_directions": "keep"})
     assert _check_switches(load_protocol("h36m/wacv23-s9-corrected"), corrected) == ()
     with pytest.raises(ProtocolError, match="correct_s9=True"):
         _check_switches(load_protocol("h36m/wacv23"), corrected)
     assert _check_switches(load_protocol("h36m/lifting-p1"), corrected) == ()
-    (note,) = _check_switches(load_protocol("h36m/wacv23"), _Archive())
-    assert "does not say" in note
+    notes = _check_switches(load_protocol("h36m/wacv23"), _Archive())
+    assert all("does not say" in note for note in notes)
+
+
+def test_an_archive_of_every_64th_frame_is_no_archive_of_every_frame():
+    thinned = _Archive(options={"test_step": 64, "s11_directions": "skip-camera"})
+    for name in ("lifting-p1", "mesh-p1", "cps-wehrbein"):
+        with pytest.raises(ProtocolError, match="test_step=64"):
+            _check_switches(load_protocol(f"h36m/{name}"), thinned)
+    (note,) = _check_switches(load_protocol("h36m/image-p2-step64"), thinned)
+    assert "s11_directions=skip-camera" in note  # said, not refused
+    dense = _Archive(options={"test_step": 1, "s11_directions": "keep"})
+    for name in ("lifting-p1", "mesh-p1", "image-p2-step64"):
+        assert _check_switches(load_protocol(f"h36m/{name}"), dense) == ()
