@@ -14,7 +14,6 @@ PROGRAM = """
 import json, resource, sys
 from pathlib import Path
 import conversion_toys as toys
-from posepile_torch.convert.merge import merge_archives
 from posepile_torch.convert.run import convert
 
 raw, out, kind = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -28,7 +27,9 @@ seen = []
 def look(state):
     seen.append((state.stage, state.done, rss()))
 
-report = convert(toys.ToyConverter(raw), out, executor=kind, jobs=2, progress=look)
+converter = toys.ToyConverter(raw, note="tiny")
+plan = converter.plan.replaced(full_frame=True)
+report = convert(converter, out, plan=plan, executor=kind, jobs=2, progress=look)
 print(json.dumps({"records": report.records, "seen": seen}))
 """
 
