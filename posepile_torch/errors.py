@@ -155,7 +155,7 @@ class ExtractionError(RawFileError, ValueError):
     """A zip or tar file breaks the extraction policy; nothing was left in the target folder."""
 
 
-class BodyModelError(PosepileError, ValueError):
+class BodyModelError(PosepileError):
     """A body-model file, or parameters given to a body model, are not what they should be."""
 
 
