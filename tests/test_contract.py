@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,9 @@ import pytest
 from posepile_torch import registry
 from posepile_torch.archive import verify_archive
 from posepile_torch.citations import citation_of
+from posepile_torch.convert.rawcheck import check_raw
 from posepile_torch.convert.run import convert
+from posepile_torch.errors import PosepileError
 from posepile_torch.licences import UNKNOWN_ID
 from posepile_torch.mannequin import MARK_COLOURS, find_marks
 from posepile_torch.sample import Sample3D, collate
@@ -106,6 +109,35 @@ def test_the_raw_files_are_those_of_the_card(case):
     patterns = [pattern for card in family for pattern in card.layout]
     for file in files:
         assert any(pattern.match(file) is not None for pattern in patterns), file
+
+
+def test_the_check_finds_everything_and_can_estimate(case):
+    result = check_raw(registry.load_converter(case.name)(case.root))
+    assert result.is_fine, result
+    assert result.estimate.units == case.report.units
+    assert result.estimate.records > 0
+    if len(_same_fixture(case)) == 1:
+        assert not result.unexpected, result.first_unexpected
+
+
+def test_whatever_is_missing_is_found_before_and_noticed_during_the_work(case, tmp_path):
+    """Each kind of required file in turn, all of them: converters may list units by files."""
+    for number, pattern in enumerate(case.card.layout):
+        if not pattern.required:
+            continue
+        root = shutil.copytree(case.root, tmp_path / f"raw{number}")
+        for path in [path for path in root.rglob("*") if path.is_file()]:
+            if pattern.match(path.relative_to(root).as_posix()) is not None:
+                path.unlink()
+        converter = registry.load_converter(case.name)(root)
+        checked = {check.pattern: check for check in check_raw(converter).patterns}
+        assert not checked[pattern.pattern].is_fine
+        try:
+            report = convert(converter, tmp_path / f"out{number}")
+        except PosepileError:
+            continue  # nothing was published
+        missing = [reason for reason in report.skipped if "MissingRawFile" in reason]
+        assert report.failed or missing, pattern.pattern
 
 
 def test_units_are_stable_and_travel(case):
