@@ -37,6 +37,9 @@ EXECUTORS = ("inline", "process", "thread", "dask", "slurm")
 
 _MAX_GROUP = 64
 
+# Two conversions on one machine would ask for the same port otherwise.
+_ANY_FREE_PORT = ":0"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorChoice:
@@ -191,12 +194,17 @@ def _dask_cluster(
             n_workers=choice.jobs,
             threads_per_worker=1,  # the raw readers hold files that threads must not share
             processes=True,
-            dashboard_address=None,
+            dashboard_address=_ANY_FREE_PORT,
             **choice.parameters,
         )
     elif choice.scheduler == "slurm":
         jobqueue = require("dask_jobqueue", extra="dask")
-        settings = {"cores": 1, "processes": 1, "log_directory": str(folder / "jobs")}
+        settings = {
+            "cores": 1,
+            "processes": 1,
+            "log_directory": str(folder / "jobs"),
+            "scheduler_options": {"dashboard_address": _ANY_FREE_PORT},
+        }
         cluster = jobqueue.SLURMCluster(**{**settings, **choice.parameters})
         cluster.scale(choice.jobs)
     elif Path(choice.scheduler).is_file():

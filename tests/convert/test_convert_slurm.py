@@ -162,7 +162,7 @@ def test_dask_workers_started_as_cluster_jobs_give_the_same_bytes(tmp_path, monk
     raw = toys.write_raw(tmp_path / "raw", units=4)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path.joinpath(toys.__file__).parent))
     expected = toys.contents(convert(toys.ToyConverter(raw), tmp_path / "fresh").archive)
-    settings = {"memory": "2GB", "scheduler_options": {"dashboard_address": None}}
+    settings = {"memory": "2GB", "scheduler_options": {"dashboard_address": ":0"}}
     choice = ExecutorChoice(kind="dask", scheduler="slurm", jobs=2, parameters=settings)
     report = convert(toys.ToyConverter(raw), tmp_path / "out", executor=choice)
     assert toys.contents(report.archive) == expected
